@@ -1,0 +1,2 @@
+//! The sschat binary.
+fn main() {}

@@ -1,0 +1,93 @@
+//! Durable state: keys, bytes and the change feed.
+//!
+//! This module owns the contract of a store ([`Store`]), what may go wrong
+//! ([`StoreError`]) and how a change reaches those who depend on it
+//! ([`ChangeListener`]). It never looks into a value: records belong to the
+//! components (invariant 1). One file per implementation stands beside it; the
+//! contract suite in `tests/contract` runs over all of them.
+
+pub mod sqlite;
+
+use bytes::Bytes;
+use futures::future::{BoxFuture, Shared};
+use std::sync::Arc;
+
+/// The longest key, in bytes. Twice what the longest key of the data model needs.
+pub const KEY_LIMIT: usize = 512;
+
+/// The largest value, in bytes. A record is a few hundred; this leaves room for a
+/// policy's configuration and keeps one value from filling a host's memory.
+pub const VALUE_LIMIT: usize = 4 << 20;
+
+/// The most keys in one batch.
+pub const BATCH_LIMIT: usize = 1_024;
+
+/// Why a store did not do what it was asked to.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The key or value is larger than [`KEY_LIMIT`] or [`VALUE_LIMIT`], or a batch than [`BATCH_LIMIT`].
+    #[error("{0}")]
+    TooLarge(String),
+    /// `increment` met a value that is no counter, or would overflow.
+    #[error("the value of {0:?} is not a counter that can take this increment")]
+    NotACounter(String),
+    /// The backend failed or is out of reach; the call may or may not have taken effect.
+    #[error("store unavailable: {0}")]
+    Unavailable(String),
+}
+
+/// The future of a store call.
+pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+
+/// One labelled key space of a store, as a `key_value_stores` grant names it.
+///
+/// Ordering: calls made one after the other take effect in that order, and a read
+/// sees every write that was acknowledged before it began. Durability: an
+/// acknowledged write survives `kill -9` and a power cut where the backend's
+/// documentation says so. Changes: a write is acknowledged only after every
+/// [`ChangeListener`] was told and the [`Barrier`] it returned has passed.
+pub trait Store: Send + Sync + 'static {
+    /// The value of `key`, or `None`.
+    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>>;
+
+    /// The values of `keys`, in their order.
+    fn get_many<'a>(&'a self, keys: &'a [String]) -> StoreFuture<'a, Vec<Option<Bytes>>>;
+
+    /// [`Store::get_many`] for a thread that may block; never call it on an async worker.
+    fn get_many_blocking(&self, keys: &[String]) -> Result<Vec<Option<Bytes>>, StoreError>;
+
+    /// Writes all `entries` or none, as one change.
+    fn set_many(&self, entries: Vec<(String, Bytes)>) -> StoreFuture<'_, ()>;
+
+    /// Removes all `keys` that are there, as one change. Absent keys are no error.
+    fn delete_many(&self, keys: Vec<String>) -> StoreFuture<'_, ()>;
+
+    /// Adds `delta` to the counter at `key` (absent counts as 0) and returns the sum.
+    fn increment(&self, key: String, delta: i64) -> StoreFuture<'_, i64>;
+
+    /// Writes `new` if the value of `key` is still `expected`; says whether it did.
+    fn swap(&self, key: String, expected: Option<Bytes>, new: Bytes) -> StoreFuture<'_, bool>;
+
+    /// At most `limit` keys in ascending byte order, those after `after`.
+    /// No snapshot is held between pages: a key that exists throughout is listed once.
+    fn keys<'a>(&'a self, after: Option<&'a str>, limit: usize) -> StoreFuture<'a, Vec<String>>;
+}
+
+/// What a store tells about changes of one key space.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// These keys were written or removed, in one commit.
+    Keys(Arc<[String]>),
+    /// Changes may have been missed: everything known before is in doubt.
+    Lost,
+}
+
+/// Passes once those who had to act on a change have acted.
+pub type Barrier = Shared<BoxFuture<'static, ()>>;
+
+/// Who is told of changes.
+pub trait ChangeListener: Send + Sync + 'static {
+    /// Called in commit order, after the commit and before the write is acknowledged.
+    /// Must not block. The acknowledgement waits for the returned barrier.
+    fn changed(&self, change: &Change) -> Option<Barrier>;
+}

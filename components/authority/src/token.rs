@@ -134,7 +134,12 @@ impl Claims {
 }
 
 fn json<T: for<'de> Deserialize<'de>>(part: &str) -> Result<T, Refusal> {
-    serde_json::from_slice(&decode(part)?).map_err(|_| INVALID)
+    let bytes = decode(part)?;
+    // The parser would take an array as an object without names.
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        return Err(INVALID);
+    }
+    serde_json::from_slice(&bytes).map_err(|_| INVALID)
 }
 
 fn decode(part: &str) -> Result<Vec<u8>, Refusal> {

@@ -257,8 +257,7 @@ impl Hub {
             encode(format, log);
             let end = log.len() as u32;
             let own = publisher.filter(|seat| seat.room == room && seat.format == format);
-            if let Some(member) =
-                own.and_then(|seat| lane.members.get_mut(seat.position as usize))
+            if let Some(member) = own.and_then(|seat| lane.members.get_mut(seat.position as usize))
             {
                 lane.own.push(Own {
                     start,

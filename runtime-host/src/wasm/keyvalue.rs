@@ -10,7 +10,7 @@ use wasmtime::component::{HasData, ResourceTable};
 pub(super) const LIST_PAGE: usize = 256;
 
 /// What one opening of a store refers to. Opening costs nothing and holds nothing.
-pub struct OpenStore(pub(super) Arc<dyn Store>);
+pub(super) struct OpenStore(pub(super) Arc<dyn Store>);
 
 /// The stores of one component by their label in `key_value_stores`.
 pub type Stores = HashMap<String, Arc<dyn Store>>;

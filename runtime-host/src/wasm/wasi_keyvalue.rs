@@ -17,7 +17,7 @@ use std::sync::Arc;
 use wasmtime::component::Resource;
 
 /// A compare-and-swap in progress.
-pub struct Cas {
+pub(super) struct Cas {
     store: Arc<dyn Store>,
     key: String,
     /// The value that a swap expects to find.

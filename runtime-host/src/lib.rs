@@ -1,7 +1,8 @@
-//! SSChat's host. See ARCHITECTURE.md for the picture.
+//! SSChat's host: what `sschat up` runs. ARCHITECTURE.md has the picture.
 
 pub mod broker;
 pub mod hub;
+pub mod manifest;
 pub mod node;
 pub mod policy;
 pub mod socket;

@@ -51,7 +51,7 @@ enum Role {
 pub struct Decoder {
     /// What is neither between messages nor in the read buffer; `None` most of the time.
     assembly: Option<Box<Assembly>>,
-    /// The first bytes of a header that is not complete yet.
+    /// The first bytes of a frame, up to its whole header.
     header: [u8; MAX_HEADER],
     header_len: u8,
     role: Role,
@@ -134,7 +134,7 @@ impl Decoder {
         limit: usize,
     ) -> Result<(usize, Option<Event<'b>>), ProtocolError> {
         self.release();
-        if self.finished {
+        if self.finished || input.is_empty() {
             return Ok((input.len(), None));
         }
         let (consumed, ready) = match self.advance(input, limit) {
@@ -167,6 +167,10 @@ impl Decoder {
         let Some(assembly) = &mut self.assembly else {
             return;
         };
+        if self.finished {
+            self.assembly = None;
+            return;
+        }
         match assembly.delivered.take() {
             Some(Delivered::Control) => assembly.control = Vec::new(),
             Some(Delivered::Message) => {
@@ -176,7 +180,7 @@ impl Decoder {
             }
             None => return,
         }
-        if self.finished || (assembly.message.is_none() && assembly.frame.is_none()) {
+        if assembly.message.is_none() && assembly.frame.is_none() {
             self.assembly = None;
         }
     }
@@ -222,6 +226,8 @@ impl Decoder {
     }
 
     /// Reads a header, from the front of `input` alone or together with the bytes that came before.
+    ///
+    /// A header at the very end of `input` is left for the next call, when its payload may be there as a whole.
     fn header(
         &mut self,
         input: &[u8],
@@ -235,19 +241,27 @@ impl Decoder {
         };
         if self.header_len == 0
             && let Some((header, size)) = header::parse(input, &expect)?
+            && (size < input.len() || header.len == 0)
         {
             return Ok((Some(header), size));
         }
-        for (index, &byte) in input.iter().enumerate() {
+        let mut consumed = 0;
+        loop {
             let len = usize::from(self.header_len);
+            let parsed = header::parse(&self.header[..len], &expect)?;
+            if let Some((header, _)) = parsed
+                && (consumed < input.len() || header.len == 0)
+            {
+                self.header_len = 0;
+                return Ok((Some(header), consumed));
+            }
+            let Some(&byte) = input.get(consumed) else {
+                return Ok((None, consumed));
+            };
             self.header[len] = byte;
             self.header_len += 1;
-            if let Some((header, _)) = header::parse(&self.header[..=len], &expect)? {
-                self.header_len = 0;
-                return Ok((Some(header), index + 1));
-            }
+            consumed += 1;
         }
-        Ok((None, input.len()))
     }
 
     fn message(&self) -> Option<Opcode> {

@@ -124,9 +124,11 @@ impl Refused {
 /// # Errors
 /// [`ErrorCode::BadJson`] if and only if the message is not one JSON value; otherwise the first fault found.
 pub fn parse(text: &str) -> Result<Command<'_>, Refused> {
-    if let Some(command) = parse_compact(text) {
-        return command;
-    }
+    parse_compact(text).unwrap_or_else(|| parse_any(text))
+}
+
+/// The full parser.
+fn parse_any(text: &str) -> Result<Command<'_>, Refused> {
     match serde_json::from_str::<Envelope<'_>>(text) {
         Ok(envelope) => envelope.into_command(),
         Err(error) => Err(refusal(text, &error)),
@@ -287,14 +289,6 @@ mod tests {
 
     use super::*;
 
-    /// What [`parse`] is without its shortcut.
-    fn parse_in_full(text: &str) -> Result<Command<'_>, Refused> {
-        match serde_json::from_str::<Envelope<'_>>(text) {
-            Ok(envelope) => envelope.into_command(),
-            Err(error) => Err(refusal(text, &error)),
-        }
-    }
-
     /// Texts that are nearly what the shortcut takes, JSON or not.
     fn nearly_compact() -> impl Strategy<Value = String> {
         let room = prop_oneof![
@@ -322,7 +316,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(5000))]
         #[test]
         fn the_shortcut_changes_nothing(text in nearly_compact()) {
-            let [short, full] = [parse(&text), parse_in_full(&text)];
+            let [short, full] = [parse(&text), parse_any(&text)];
             prop_assert_eq!(format!("{:?}", short), format!("{:?}", full));
         }
     }

@@ -22,11 +22,15 @@ pub enum Event<'b> {
     Close(Option<u16>, &'b str),
 }
 
-/// Which end of the connection the decoder is.
+/// What the decoder takes from its peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
+enum Mode {
+    /// Masked frames.
     Server,
+    /// Frames without a mask.
     Client,
+    /// Nothing: after a close frame or an error whatever arrives is discarded.
+    Finished,
 }
 
 /// Turns the bytes of one connection into [`Event`]s.
@@ -54,9 +58,7 @@ pub struct Decoder {
     /// The first bytes of a frame, up to its whole header.
     header: [u8; MAX_HEADER],
     header_len: u8,
-    role: Role,
-    /// After a close frame or an error nothing that arrives counts any more.
-    finished: bool,
+    mode: Mode,
 }
 
 /// A message or frame that is partly there.
@@ -100,22 +102,21 @@ impl Decoder {
     /// For the server's end of a connection: frames must be masked.
     #[must_use]
     pub const fn new() -> Self {
-        Self::for_role(Role::Server)
+        Self::with_mode(Mode::Server)
     }
 
     /// For the client's end of a connection: frames must not be masked.
     #[must_use]
     pub const fn for_client() -> Self {
-        Self::for_role(Role::Client)
+        Self::with_mode(Mode::Client)
     }
 
-    const fn for_role(role: Role) -> Self {
+    const fn with_mode(mode: Mode) -> Self {
         Self {
             assembly: None,
             header: [0; MAX_HEADER],
             header_len: 0,
-            role,
-            finished: false,
+            mode,
         }
     }
 
@@ -134,7 +135,7 @@ impl Decoder {
         limit: usize,
     ) -> Result<(usize, Option<Event<'b>>), ProtocolError> {
         self.release();
-        if self.finished || input.is_empty() {
+        if self.mode == Mode::Finished || input.is_empty() {
             return Ok((input.len(), None));
         }
         let (consumed, ready) = match self.advance(input, limit) {
@@ -144,9 +145,7 @@ impl Decoder {
                 return Err(error);
             }
         };
-        let Self {
-            assembly, finished, ..
-        } = self;
+        let Self { assembly, mode, .. } = self;
         let assembled = assembly.as_deref();
         let (opcode, payload): (Opcode, &'b [u8]) = match ready {
             Ready::Nothing => return Ok((consumed, None)),
@@ -155,7 +154,9 @@ impl Decoder {
             Ready::Control(opcode) => (opcode, assembled.map_or(&[], |a| &a.control)),
         };
         let event = event(opcode, payload);
-        *finished = matches!(event, Ok(Event::Close(..)) | Err(_));
+        if matches!(event, Ok(Event::Close(..)) | Err(_)) {
+            *mode = Mode::Finished;
+        }
         Ok((consumed, Some(event?)))
     }
 
@@ -167,7 +168,7 @@ impl Decoder {
         let Some(assembly) = &mut self.assembly else {
             return;
         };
-        if self.finished {
+        if self.mode == Mode::Finished {
             self.assembly = None;
             return;
         }
@@ -196,7 +197,7 @@ impl Decoder {
 
     fn fail(&mut self) {
         self.assembly = None;
-        self.finished = true;
+        self.mode = Mode::Finished;
     }
 
     /// Consumes what can be consumed up to the end of a frame that completes an event.
@@ -235,7 +236,7 @@ impl Decoder {
     ) -> Result<(Option<Header>, usize), ProtocolError> {
         let assembled = self.assembly.as_deref();
         let expect = Expect {
-            masked: self.role == Role::Server,
+            masked: self.mode == Mode::Server,
             assembled: assembled.and_then(|a| a.message.map(|_| a.payload.len())),
             limit,
         };

@@ -4,8 +4,8 @@ use crate::peer::*;
 use sschat_protocol::websocket::{Decoder, Event, Opcode, push_frame, push_masked_frame};
 
 #[test]
-fn a_decoder_is_at_most_32_bytes() {
-    assert!(size_of::<Decoder>() <= 32, "{}", size_of::<Decoder>());
+fn a_decoder_is_at_most_24_bytes() {
+    assert!(size_of::<Decoder>() <= 24, "{}", size_of::<Decoder>());
 }
 
 #[test]

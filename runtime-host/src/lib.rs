@@ -1,5 +1,6 @@
 //! SSChat's host: what `sschat up` runs. ARCHITECTURE.md has the picture.
 
+pub mod bench;
 pub mod broker;
 pub mod hub;
 pub mod manifest;

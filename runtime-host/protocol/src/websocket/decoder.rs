@@ -168,21 +168,12 @@ impl Decoder {
         let Some(assembly) = &mut self.assembly else {
             return;
         };
-        if self.mode == Mode::Finished {
-            self.assembly = None;
-            return;
-        }
         match assembly.delivered.take() {
+            _ if self.mode == Mode::Finished => self.assembly = None,
+            Some(Delivered::Message) => self.assembly = None,
+            Some(Delivered::Control) if assembly.message.is_none() => self.assembly = None,
             Some(Delivered::Control) => assembly.control = Vec::new(),
-            Some(Delivered::Message) => {
-                assembly.payload = Vec::new();
-                assembly.checked = 0;
-                assembly.message = None;
-            }
-            None => return,
-        }
-        if assembly.message.is_none() && assembly.frame.is_none() {
-            self.assembly = None;
+            None => {}
         }
     }
 

@@ -151,6 +151,10 @@ impl Application for Sessions {
     type Command = Command;
     type Opening = Opening;
 
+    fn is_wide(opening: &Opening) -> bool {
+        opening.endpoint == Endpoint::Echo
+    }
+
     fn opened(&mut self, key: ConnectionKey, opening: Opening, _: &mut Turn<'_>) -> Flow {
         let index = key as usize;
         if index >= self.sessions.len() {

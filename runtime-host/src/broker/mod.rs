@@ -142,15 +142,15 @@ pub trait Mail: Send + Sync + 'static {
 /// offsets. Delivery: at most once to each session that hears the channel when the
 /// publication is accepted. Expiry: presence lasts while a session of the user lives.
 pub trait Broker: Send + Sync + 'static {
-    /// Accepts a publication and assigns its offset. `shard` and `origin` name the
-    /// publishing session where there is one.
+    /// Accepts a publication and assigns its offset. `said` makes the publication where
+    /// it has to travel; `shard` and `origin` name the publishing session.
     ///
     /// The lock of the channel is held while its offset is assigned and the mail is
     /// posted, so that mail keeps the order of offsets.
     fn publish(
         &self,
         channel: &Arc<Channel>,
-        publication: &Arc<Publication>,
+        said: &dyn Fn() -> Arc<Publication>,
         shard: usize,
         origin: u64,
     ) -> Fanout;

@@ -33,7 +33,10 @@ pub(super) struct Connection {
     pub(super) decoder: Decoder,
     pub(super) outbox: Option<Box<Outbox>>,
     /// What was read but may not be handed over yet.
-    #[expect(clippy::box_collection, reason = "a null pointer while idle, as most are")]
+    #[expect(
+        clippy::box_collection,
+        reason = "a null pointer while idle, as most are"
+    )]
     pub(super) unread: Option<Box<Vec<u8>>>,
     pub(super) heard: Tick,
     /// The tick for which the timer is set.

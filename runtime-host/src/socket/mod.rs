@@ -165,8 +165,14 @@ impl<A: Application> Prepared<A> {
                 .name(format!("shard-{index}"))
                 .spawn(move || {
                     let application = build(index);
-                    shard::Shard::new(poll, handle.mailbox, handle.connections, limits, application)
-                        .run();
+                    shard::Shard::new(
+                        poll,
+                        handle.mailbox,
+                        handle.connections,
+                        limits,
+                        application,
+                    )
+                    .run();
                 })?;
             threads.push(thread);
         }
@@ -206,4 +212,3 @@ impl<A: Application> Shards<A> {
         }
     }
 }
-

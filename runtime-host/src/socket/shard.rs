@@ -127,6 +127,7 @@ impl<A: Application> Shard<A> {
     /// Reads what is there and hands over its messages. `to_end`: the peer has closed,
     /// so that a short read is no sign that all was read.
     fn read(&mut self, key: ConnectionKey, to_end: bool) {
+        let now = self.connections.now;
         for _ in 0..READS_PER_TURN {
             let Some(connection) = self.connections.get(key) else {
                 return;
@@ -144,7 +145,7 @@ impl<A: Application> Shard<A> {
             match connection.stream.read(&mut self.buffer) {
                 Ok(0) => return self.remove(key),
                 Ok(read) => {
-                    connection.heard = self.connections.now;
+                    connection.heard = now;
                     let mut buffer = std::mem::take(&mut self.buffer);
                     self.consume(key, &mut buffer[..read]);
                     self.buffer = buffer;
@@ -186,6 +187,7 @@ impl<A: Application> Shard<A> {
                 }
                 Err(error) => return self.refuse(key, &error),
             };
+            decoder.release();
             self.put_back(key, decoder);
             input = &mut input[used..];
         }
@@ -437,7 +439,7 @@ impl<A: Application> Shard<A> {
         // Leaving its rooms may have put more on its account.
         self.hub.forget(key);
         if let Some(connection) = self.connections.get(key) {
-            connection.abandon(close::SLOW, "slow consumer");
+            connection.abandon(close::SLOW_CONSUMER, "slow consumer");
         }
         self.connections.closing(key, Phase::Closing);
         self.flush(key);

@@ -10,7 +10,8 @@ use wasmtime::component::{HasData, ResourceTable};
 pub(super) const LIST_PAGE: usize = 256;
 
 /// What one opening of a store refers to. Opening costs nothing and holds nothing.
-pub(super) struct OpenStore(pub(super) Arc<dyn Store>);
+#[allow(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct OpenStore(pub(super) Arc<dyn Store>);
 
 /// The stores of one component by their label in `key_value_stores`.
 pub type Stores = HashMap<String, Arc<dyn Store>>;

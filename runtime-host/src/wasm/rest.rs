@@ -43,6 +43,16 @@ pub struct RestLimits {
     pub budget: Duration,
 }
 
+impl Default for RestLimits {
+    fn default() -> Self {
+        Self {
+            instances: 64,
+            waiting: 1_024,
+            budget: Duration::from_secs(5),
+        }
+    }
+}
+
 /// Why a component gave no response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallFailure {

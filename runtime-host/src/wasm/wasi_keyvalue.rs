@@ -17,7 +17,8 @@ use std::sync::Arc;
 use wasmtime::component::Resource;
 
 /// A compare-and-swap in progress.
-pub(super) struct Cas {
+#[allow(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct Cas {
     store: Arc<dyn Store>,
     key: String,
     /// The value that a swap expects to find.

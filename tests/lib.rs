@@ -1,1 +1,25 @@
-//! To come.
+//! What the black-box tests stand on: the real binary as a child process, a
+//! plain HTTP client, a WebSocket client that shares no code with the host, raw
+//! frames for those it would refuse to send, tokens, and a browser.
+//!
+//! Absent on purpose: anything of the host's own code. These tests know the
+//! contract (README, `DESIGN`'s tables, RFC 6455) and the binary, nothing else.
+
+// A failed expectation is how a test answers.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
+
+pub mod app;
+pub mod browser;
+pub mod chat;
+pub mod deadline;
+pub mod host;
+pub mod raw;
+pub mod rest;
+pub mod token;
+
+pub use app::App;
+pub use chat::Chat;
+pub use deadline::within;
+pub use host::{Host, Options};
+pub use raw::{Frame, RawSocket};
+pub use rest::{Answer, Rest};

@@ -1,0 +1,10 @@
+//! The end-to-end suites: real sockets against the real binary.
+//!
+//! One binary, for linking is what costs. Every test starts a host of its own, so
+//! that all may run at once and none sees another's load or faults.
+
+// A failed expectation is how a test answers.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod rest;
+mod seed_protocol;

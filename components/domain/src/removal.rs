@@ -17,6 +17,11 @@ use crate::{key, ring, tenant};
 /// step stays far below the time a request may take.
 pub const SLOTS_PER_STEP: u64 = BATCH as u64;
 
+/// How many keys are gathered before they are deleted. What one room or user adds
+/// in a step (its slots, their entries, its hints) comes on top of it, and all
+/// stays below the 1,024 keys that a batch may have.
+const KEYS_PER_DELETE: usize = 128;
+
 /// How many finished places one [`sweep`] passes over.
 const PLACES_PER_SWEEP: u64 = 512;
 
@@ -283,7 +288,10 @@ where
     let mut freed = Vec::with_capacity(slots.len() + 1);
     let mut keys = Vec::with_capacity(2 * slots.len());
     for Occupied { number, slot } in slots {
-        freed.push((side.freed)(slot.id, slot.back));
+        // Peers that are gone need no hint; those that go meanwhile bury theirs.
+        if store.exists(&slot.id.record_key(doom.tenant)).await? {
+            freed.push((side.freed)(slot.id, slot.back));
+        }
         keys.push((side.entry)(slot.id));
         keys.push(side.roster.slot_key(number));
     }
@@ -360,9 +368,15 @@ where
     E: Fn(P) -> String,
 {
     let count = owned.count(store).await?;
-    while doom.outer < count {
+    let mut keys = Vec::new();
+    let mut emptied = true;
+    while emptied && doom.outer < count {
         if *budget == 0 {
-            return Ok(false);
+            emptied = false;
+            break;
+        }
+        if keys.len() >= KEYS_PER_DELETE {
+            store.delete_many(std::mem::take(&mut keys)).await?;
         }
         *budget -= 1;
         let number = doom.outer + 1;
@@ -371,23 +385,27 @@ where
             let mut last = vec![slot.id.record_key(doom.tenant), owned.slot_key(number)];
             last.extend(pointer_of(slot.id));
             let side = side_of(slot.id);
-            if !inner_step(store, &side, doom, budget, last).await? {
-                return Ok(false);
-            }
+            emptied = inner_step(store, &side, doom, budget, last, &mut keys).await?;
         }
-        (doom.outer, doom.inner) = (number, 0);
+        if emptied {
+            (doom.outer, doom.inner) = (number, 0);
+        }
     }
-    Ok(true)
+    if !keys.is_empty() {
+        store.delete_many(keys).await?;
+    }
+    Ok(emptied)
 }
 
-/// Deletes entries and slots of one room or user, and what is `last` once none is
-/// left: the record goes together with the roster's own keys.
+/// Gathers in `keys` the entries and slots of one room or user, and what is `last`
+/// once none is left: the record goes together with the roster's own keys.
 async fn inner_step<S, P, E, F>(
     store: &S,
     side: &Side<P, E, F>,
     doom: &mut Doom,
     budget: &mut u64,
     last: Vec<String>,
+    keys: &mut Vec<String>,
 ) -> Result<bool, Error>
 where
     S: Write,
@@ -396,23 +414,19 @@ where
 {
     let count = side.roster.count(store).await?;
     let until = count.min(doom.inner.saturating_add(*budget));
-    let mut keys = Vec::new();
     for Occupied { number, slot } in side.roster.slots(store, doom.inner + 1, until).await? {
         keys.push((side.entry)(slot.id));
         keys.push(side.roster.slot_key(number));
     }
-    *budget -= until - doom.inner.min(until);
+    *budget -= until.saturating_sub(doom.inner);
     doom.inner = until;
-    if until == count
-        && let Some(leftover) = side.roster.leftover(store, SLOTS_PER_STEP).await?
-    {
-        keys.extend(leftover);
-        keys.extend(last);
-        store.delete_many(keys).await?;
-        return Ok(true);
+    if until < count {
+        return Ok(false);
     }
-    if !keys.is_empty() {
-        store.delete_many(keys).await?;
-    }
-    Ok(false)
+    let Some(leftover) = side.roster.leftover(store, SLOTS_PER_STEP).await? else {
+        return Ok(false);
+    };
+    keys.extend(leftover);
+    keys.extend(last);
+    Ok(true)
 }

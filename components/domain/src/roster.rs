@@ -234,6 +234,9 @@ impl<P: Peer> Roster<P> {
         first: u64,
         last: u64,
     ) -> Result<Vec<Occupied<P>>, Error> {
+        if first > last {
+            return Ok(Vec::new());
+        }
         let keys: Vec<String> = (first..=last).map(|number| self.slot_key(number)).collect();
         let values = store.get_many(&keys).await?;
         let mut occupied = Vec::with_capacity(values.len());

@@ -8,20 +8,18 @@
 use crate::{Answer, BODY_LIMIT, Host, Method, Outcome, Query, Refusal, Request};
 use spin_sdk::experimental::wasi::keyvalue::store::{self, Bucket};
 use spin_sdk::experimental::wasi::keyvalue::{atomics, batch};
-use spin_sdk::http::{HeaderMap, HeaderValue, StatusCode};
+use spin_sdk::http::HeaderMap;
 use spin_sdk::wasip3::http::types;
-use spin_sdk::wasip3::http_compat::IncomingRequestBody;
+use spin_sdk::wasip3::http_compat::{BodyWriter, IncomingRequestBody};
 use spin_sdk::wasip3::random::random::get_random_bytes;
 use spin_sdk::wasip3::wit_bindgen::StreamResult;
-use spin_sdk::wasip3::wit_future;
+use spin_sdk::wasip3::{spawn, wit_future};
 use sschat_domain::{Error, Read, Write};
 use std::cell::OnceCell;
+pub use types::Response;
 
 /// How much of a body is read at once.
 const READ_SIZE: usize = 4 << 10;
-
-/// What an HTTP component returns.
-pub type HttpAnswer = (StatusCode, HeaderMap, String);
 
 /// The host of a component under Spin.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +30,7 @@ pub struct Spin;
 pub struct Store(Bucket);
 
 /// Reads the request, has it handled and makes the answer.
-pub async fn serve<F>(request: spin_sdk::http::Request, handle: F) -> HttpAnswer
+pub async fn serve<F>(request: spin_sdk::http::Request, handle: F) -> types::Response
 where
     F: AsyncFnOnce(Request) -> Outcome,
 {
@@ -185,15 +183,26 @@ async fn read_body(mut body: IncomingRequestBody) -> Result<Vec<u8>, Refusal> {
     }
 }
 
-fn respond(answer: Answer) -> HttpAnswer {
-    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut headers = HeaderMap::with_capacity(4);
-    headers.insert("content-type", HeaderValue::from_static("application/json"));
-    headers.insert("cache-control", HeaderValue::from_static("no-store"));
-    headers.insert("content-length", HeaderValue::from(answer.body.len()));
-    if let Some((name, value)) = answer.header {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    let body = String::from_utf8(answer.body).unwrap_or_default();
-    (status, headers, body)
+/// Makes the answer. Its body is written once the caller has returned the head.
+fn respond(answer: Answer) -> types::Response {
+    let header = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
+    let mut headers = vec![
+        header("content-type", "application/json"),
+        header("cache-control", "no-store"),
+        header("content-length", &answer.body.len().to_string()),
+    ];
+    headers.extend(answer.header.map(|(name, value)| header(name, value)));
+    // Only malformed or forbidden headers are refused, and these are neither.
+    let headers = types::Fields::from_list(&headers).unwrap_or_else(|_| types::Fields::new());
+    let (mut writer, body, result) = BodyWriter::new();
+    let (response, _sent) = types::Response::new(headers, Some(body), result);
+    // Every status of ours is one that HTTP has; a new response says 200.
+    let _ = response.set_status_code(answer.status);
+    spawn(async move {
+        // Whoever no longer reads does not want the rest.
+        let _unread = writer.stream_writer.write_all(answer.body).await;
+        drop(writer.stream_writer);
+        let _ = writer.result_writer.write(Ok(None)).await;
+    });
+    response
 }

@@ -13,10 +13,10 @@ const NO_USER: Refusal = Refusal::NotFound("no such user");
 
 #[cfg(target_family = "wasm")]
 mod entry {
-    use sschat_rest::spin::{HttpAnswer, Spin, serve};
+    use sschat_rest::spin::{Response, Spin, serve};
 
     #[spin_sdk::http_service]
-    async fn entry(request: spin_sdk::http::Request) -> HttpAnswer {
+    async fn entry(request: spin_sdk::http::Request) -> Response {
         serve(request, async |request| {
             super::handle(&Spin, &request).await
         })

@@ -278,6 +278,40 @@ fn a_removal_is_not_lost_between_two_looks_of_a_sweep() {
     }
 }
 
+/// Several work on the same removal: it ends, and its place in the queue is empty.
+#[test]
+fn a_removal_that_several_work_on_ends_once() {
+    let furnished = Memory::yielding(Counters::Bytes);
+    let (app, _) = registered(&furnished, 1);
+    let big = with_room(&furnished, app, 1);
+    for number in 0..3 * removal::SLOTS_PER_STEP {
+        let user = with_user(&furnished, app, number);
+        add(&furnished, app, big, user);
+    }
+    for seed in 0..100 {
+        let store = furnished.clone();
+        let mut tasks: Vec<Task<'_, ()>> = Vec::new();
+        for _ in 0..2 {
+            tasks.push(Box::pin(async {
+                removal::remove_room(&store, app, big).await.unwrap();
+            }));
+            tasks.push(Box::pin(async {
+                while removal::sweep(&store).await.unwrap() {}
+            }));
+        }
+        let (mut choices, mut stretch) = (Choices(seed), (0, 0));
+        interleave(tasks, |running| {
+            Step::Run(choices.task(&mut stretch, running))
+        });
+        sweep(&store);
+        let left = store.keys();
+        let of_big = |key: &&String| key.contains(&big.to_string());
+        assert_eq!(left.iter().filter(of_big).count(), 0, "seed {seed}");
+        let queued = left.iter().filter(|key| key.starts_with("index/doomed/"));
+        assert_eq!(queued.count(), 2, "seed {seed}: more than head and tail");
+    }
+}
+
 /// Whatever goes on under a tenant while it is deleted: nothing of it is left.
 #[test]
 fn a_tenant_that_is_deleted_amid_all_kinds_of_work_leaves_nothing() {

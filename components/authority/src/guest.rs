@@ -6,7 +6,7 @@
     missing_docs,
     unreachable_pub,
     clippy::all,
-    clippy::str_to_string
+    clippy::mem_forget
 )]
 mod bindings {
     wit_bindgen::generate!({

@@ -24,6 +24,9 @@ use sschat_domain::{Error, Write};
 use std::future::Future;
 
 /// Makes the crate an HTTP component that answers with this handler.
+///
+/// What `#[spin_sdk::http_service]` does, without the second form of request and
+/// response that it builds: that was a third of what an empty request cost here.
 #[macro_export]
 macro_rules! component {
     ($handle:path) => {

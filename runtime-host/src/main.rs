@@ -1,2 +1,7 @@
-//! The sschat binary.
-fn main() {}
+//! The binary `sschat`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sschat::cli::run()
+}

@@ -6,6 +6,8 @@
 //! components (invariant 1). One file per implementation stands beside it; the
 //! contract suite in `tests/contract` runs over all of them.
 
+mod counter;
+mod limits;
 pub mod sqlite;
 
 use bytes::Bytes;
@@ -22,10 +24,16 @@ pub const VALUE_LIMIT: usize = 4 << 20;
 /// The most keys in one batch.
 pub const BATCH_LIMIT: usize = 1_024;
 
+/// The most bytes, keys and values together, that one batch writes or reads. A
+/// guest that asks for many large values at once would otherwise decide how much
+/// memory its host needs.
+pub const BATCH_BYTES_LIMIT: usize = 16 << 20;
+
 /// Why a store did not do what it was asked to.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// The key or value is larger than [`KEY_LIMIT`] or [`VALUE_LIMIT`], or a batch than [`BATCH_LIMIT`].
+    /// The key or value is larger than [`KEY_LIMIT`] or [`VALUE_LIMIT`], or a batch
+    /// than [`BATCH_LIMIT`] or [`BATCH_BYTES_LIMIT`].
     #[error("{0}")]
     TooLarge(String),
     /// `increment` met a value that is no counter, or would overflow.
@@ -45,27 +53,33 @@ pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 /// sees every write that was acknowledged before it began. Durability: an
 /// acknowledged write survives `kill -9` and a power cut where the backend's
 /// documentation says so. Changes: a write is acknowledged only after every
-/// [`ChangeListener`] was told and the [`Barrier`] it returned has passed.
+/// [`ChangeListener`] was told and the [`Barrier`] it returned has passed. Keys: any
+/// UTF-8 text of up to [`KEY_LIMIT`] bytes, the empty one included. Dropping: the
+/// future of a write that is dropped before it ends leaves open whether the write
+/// takes effect; it does so as a whole or not at all.
 pub trait Store: Send + Sync + 'static {
     /// The value of `key`, or `None`.
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>>;
 
-    /// The values of `keys`, in their order.
+    /// The values of `keys`, in their order, as they were together at one moment:
+    /// a batch written by [`Store::set_many`] is seen as a whole or not at all.
     fn get_many<'a>(&'a self, keys: &'a [String]) -> StoreFuture<'a, Vec<Option<Bytes>>>;
 
     /// [`Store::get_many`] for a thread that may block; never call it on an async worker.
     fn get_many_blocking(&self, keys: &[String]) -> Result<Vec<Option<Bytes>>, StoreError>;
 
-    /// Writes all `entries` or none, as one change.
+    /// Writes all `entries` or none, as one change. Of two entries for one key the later wins.
     fn set_many(&self, entries: Vec<(String, Bytes)>) -> StoreFuture<'_, ()>;
 
     /// Removes all `keys` that are there, as one change. Absent keys are no error.
     fn delete_many(&self, keys: Vec<String>) -> StoreFuture<'_, ()>;
 
     /// Adds `delta` to the counter at `key` (absent counts as 0) and returns the sum.
+    /// A value that is no counter, and a sum that is no `i64`, is refused and left as it is.
     fn increment(&self, key: String, delta: i64) -> StoreFuture<'_, i64>;
 
-    /// Writes `new` if the value of `key` is still `expected`; says whether it did.
+    /// Writes `new` if the value of `key` is still `expected` (`None`: if there is none);
+    /// says whether it did.
     fn swap(&self, key: String, expected: Option<Bytes>, new: Bytes) -> StoreFuture<'_, bool>;
 
     /// At most `limit` keys in ascending byte order, those after `after`.
@@ -76,7 +90,8 @@ pub trait Store: Send + Sync + 'static {
 /// What a store tells about changes of one key space.
 #[derive(Debug, Clone)]
 pub enum Change {
-    /// These keys were written or removed, in one commit.
+    /// These keys were written or removed, in one commit. A call that changed
+    /// nothing (a refused swap, a deletion of absent keys) may tell nothing.
     Keys(Arc<[String]>),
     /// Changes may have been missed: everything known before is in doubt.
     Lost,

@@ -1,0 +1,189 @@
+//! Read-only questions of the authority. Each step reads with one get-many.
+
+use crate::id::{AppId, RoomId, UserId};
+use crate::key;
+use crate::kv::{Error, Read, decode_counter};
+use crate::membership::Pair;
+use crate::record::{App, Member, Pointer, decode_at};
+use crate::roster::{Page, Roster, cursor, first_slot};
+
+/// The most slots in one page of [`rooms`], and in one step of [`share_a_room`].
+pub const SLOTS_PER_STEP: u64 = 100;
+
+/// The tenant that a user id belongs to, by its pointer. Grants nothing.
+///
+/// # Errors
+///
+/// A failing store, or a record of a newer version.
+pub async fn tenant_of_user<S: Read>(store: &S, user: UserId) -> Result<Option<AppId>, Error> {
+    let key = key::user_pointer(user);
+    let values = store.get_many(std::slice::from_ref(&key)).await?;
+    let pointer: Option<Pointer> = decode_at(&key, values.first().and_then(Option::as_deref))?;
+    Ok(pointer.map(|pointer| pointer.tenant))
+}
+
+/// The tenant's record, if it exists, and whether it has this user.
+///
+/// # Errors
+///
+/// A failing store, or a record of a newer version.
+pub async fn app_and_user<S: Read>(
+    store: &S,
+    tenant: AppId,
+    user: UserId,
+) -> Result<(Option<App>, bool), Error> {
+    let keys = [key::app(tenant), key::user(tenant, user)];
+    let values = Values::read(store, &keys).await?;
+    let app = decode_at(&keys[0], values.get(0))?;
+    Ok((app, values.get(1).is_some()))
+}
+
+/// Whether the user is a member of the room: app, room, user and entry.
+///
+/// # Errors
+///
+/// A failing store, or a record of a newer version.
+pub async fn is_member<S: Read>(store: &S, pair: Pair) -> Result<bool, Error> {
+    let Pair { tenant, room, user } = pair;
+    let keys = [
+        key::app(tenant),
+        key::room(tenant, room),
+        key::user(tenant, user),
+        pair.key(),
+    ];
+    let values = Values::read(store, &keys).await?;
+    let member: Option<Member> = decode_at(&keys[3], values.get(3))?;
+    let exist = (0..3).all(|index| values.get(index).is_some());
+    Ok(exist && member.is_some_and(|member| member.active))
+}
+
+/// One page of the user's rooms, or `None` where app or user don't exist.
+///
+/// # Errors
+///
+/// A failing store, a record of a newer version, or a cursor that is none.
+pub async fn rooms<S: Read>(
+    store: &S,
+    tenant: AppId,
+    user: UserId,
+    from: Option<&str>,
+) -> Result<Option<Page<RoomId>>, Error> {
+    let first = first_slot(from)?;
+    let roster = Roster::rooms_of_user(tenant, user);
+    let keys = [
+        key::app(tenant),
+        key::user(tenant, user),
+        roster.count_key(),
+    ];
+    let values = Values::read(store, &keys).await?;
+    if values.get(0).is_none() || values.get(1).is_none() {
+        return Ok(None);
+    }
+    let count = decode_counter(&keys[2], values.get(2))?;
+    let last = count.min(first.saturating_add(SLOTS_PER_STEP - 1));
+    let ids = step(store, tenant, &[user], &roster, first, last).await?;
+    let next = (last < count && first <= last).then(|| cursor(last + 1));
+    Ok(Some(Page { ids, next }))
+}
+
+/// Whether both users exist and share at least one room. Walks the rooms of the
+/// one who has fewer slots and stops at the first room shared.
+///
+/// # Errors
+///
+/// A failing store, or a record of a newer version.
+pub async fn share_a_room<S: Read>(
+    store: &S,
+    tenant: AppId,
+    one: UserId,
+    other: UserId,
+) -> Result<bool, Error> {
+    let rosters = [one, other].map(|user| Roster::rooms_of_user(tenant, user));
+    let keys = [
+        key::app(tenant),
+        key::user(tenant, one),
+        key::user(tenant, other),
+        rosters[0].count_key(),
+        rosters[1].count_key(),
+    ];
+    let values = Values::read(store, &keys).await?;
+    if (0..3).any(|index| values.get(index).is_none()) {
+        return Ok(false);
+    }
+    let ones = decode_counter(&keys[3], values.get(3))?;
+    let others = decode_counter(&keys[4], values.get(4))?;
+    let [of_one, of_other] = &rosters;
+    let (roster, count, users) = if ones <= others {
+        (of_one, ones, [one, other])
+    } else {
+        (of_other, others, [other, one])
+    };
+    let mut first = 1;
+    while first <= count {
+        let last = count.min(first + SLOTS_PER_STEP - 1);
+        if !step(store, tenant, &users, roster, first, last)
+            .await?
+            .is_empty()
+        {
+            return Ok(true);
+        }
+        first = last + 1;
+    }
+    Ok(false)
+}
+
+/// The living rooms in the slots `first..=last` of the first user's roster that
+/// all `users` are members of: slots, then entries, then records.
+async fn step<S: Read>(
+    store: &S,
+    tenant: AppId,
+    users: &[UserId],
+    roster: &Roster<RoomId>,
+    first: u64,
+    last: u64,
+) -> Result<Vec<RoomId>, Error> {
+    let slots = roster.slots(store, first, last).await?;
+    let mut keys = Vec::with_capacity(slots.len() * users.len());
+    for slot in &slots {
+        let room = slot.slot.id;
+        keys.extend(users.iter().map(|&user| Pair { tenant, room, user }.key()));
+    }
+    let entries = Values::read(store, &keys).await?;
+    let mut rooms = Vec::new();
+    for (index, slot) in slots.iter().enumerate() {
+        let mut counts = true;
+        for (nth, at) in (index * users.len()..).take(users.len()).enumerate() {
+            let member: Option<Member> = decode_at(&keys[at], entries.get(at))?;
+            counts &= member.is_some_and(|member| {
+                // The slot is in the first user's roster; the others' lie elsewhere.
+                member.active && (nth > 0 || member.room_slot == slot.number)
+            });
+        }
+        if counts {
+            rooms.push(slot.slot.id);
+        }
+    }
+    let keys: Vec<String> = rooms.iter().map(|&room| key::room(tenant, room)).collect();
+    let records = Values::read(store, &keys).await?;
+    let alive = |index: usize| records.get(index).is_some();
+    let rooms = rooms.into_iter().enumerate();
+    Ok(rooms
+        .filter_map(|(index, room)| alive(index).then_some(room))
+        .collect())
+}
+
+/// The answer to one get-many.
+struct Values(Vec<Option<Vec<u8>>>);
+
+impl Values {
+    async fn read<S: Read>(store: &S, keys: &[String]) -> Result<Self, Error> {
+        if keys.is_empty() {
+            return Ok(Self(Vec::new()));
+        }
+        store.get_many(keys).await.map(Self)
+    }
+
+    fn get(&self, index: usize) -> Option<&[u8]> {
+        self.0.get(index)?.as_deref()
+    }
+}

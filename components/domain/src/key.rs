@@ -1,0 +1,72 @@
+//! Where each record lies.
+//!
+//! All records of a tenant share the prefix `{tenant}/`. Pointers and the queue of
+//! unfinished removals belong to no tenant and lie under `index/`. Ids can't hold
+//! a `/`, so no two kinds of record can meet.
+
+use crate::id::{AppId, KeyDigest, RoomId, UserId};
+
+/// The pointer from an API key to its tenant.
+#[must_use]
+pub fn key_pointer(digest: &KeyDigest) -> String {
+    format!("index/key/{digest}")
+}
+
+/// The pointer from a user to its tenant.
+#[must_use]
+pub fn user_pointer(user: UserId) -> String {
+    format!("index/user/{user}")
+}
+
+/// The tenant's own record.
+#[must_use]
+pub fn app(tenant: AppId) -> String {
+    format!("{tenant}/app")
+}
+
+/// Where the tenant's removal stands in the queue, once it is being removed.
+#[must_use]
+pub fn doom(tenant: AppId) -> String {
+    format!("{tenant}/doom")
+}
+
+/// A room's record.
+#[must_use]
+pub fn room(tenant: AppId, room: RoomId) -> String {
+    format!("{tenant}/room/{room}")
+}
+
+/// A user's record.
+#[must_use]
+pub fn user(tenant: AppId, user: UserId) -> String {
+    format!("{tenant}/user/{user}")
+}
+
+/// The entry of a pair: the truth about a membership.
+#[must_use]
+pub fn member(tenant: AppId, room: RoomId, user: UserId) -> String {
+    format!("{tenant}/member/{room}/{user}")
+}
+
+/// The queue of unfinished removals, of all tenants.
+pub(crate) const DOOMED: &str = "index/doomed";
+
+/// Base of the roster of a tenant's rooms.
+pub(crate) fn tenant_rooms(tenant: AppId) -> String {
+    format!("{tenant}/rooms")
+}
+
+/// Base of the roster of a tenant's users.
+pub(crate) fn tenant_users(tenant: AppId) -> String {
+    format!("{tenant}/users")
+}
+
+/// Base of the roster of a room's members.
+pub(crate) fn room_members(tenant: AppId, room: RoomId) -> String {
+    format!("{tenant}/members/{room}")
+}
+
+/// Base of the roster of a user's rooms.
+pub(crate) fn user_rooms(tenant: AppId, user: UserId) -> String {
+    format!("{tenant}/joined/{user}")
+}

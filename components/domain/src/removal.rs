@@ -1,0 +1,398 @@
+//! Deletion of tenants, rooms and users, in bounded steps that survive a crash.
+//!
+//! Before anything is deleted the removal is noted in a queue that belongs to no
+//! tenant. Then the record goes, and with it every grant, for nobody believes a
+//! membership without it. What is left (entries, slots, pointers) is cleaned up step
+//! by step: the first by the caller that deletes, the others by whoever calls
+//! [`sweep`]. A step may be repeated and two may work on the same removal: they only
+//! delete what is dead and hint at free slots.
+
+use crate::id::{ApiKey, AppId, RoomId, UserId};
+use crate::kv::{BATCH, Error, Read, Write, counter};
+use crate::record::{App, Doom, DoomPlace, Named, Target, encode, load};
+use crate::roster::{Peer, Roster};
+use crate::{key, ring, tenant};
+
+/// The most slots that one step cleans up. Each costs about four operations, so a
+/// step stays far below the time a request may take.
+pub const SLOTS_PER_STEP: u64 = BATCH as u64;
+
+/// How many finished places one [`sweep`] passes over.
+const PLACES_PER_SWEEP: u64 = 512;
+
+/// Deletes a room. `false` if the tenant has none of that name.
+///
+/// # Errors
+///
+/// A failing store, or a record of a newer version.
+pub async fn remove_room<S: Write>(store: &S, tenant: AppId, room: RoomId) -> Result<bool, Error> {
+    let record = key::room(tenant, room);
+    let Some(Named { slot }) = load(store, &record).await? else {
+        return Ok(false);
+    };
+    let doom = new_doom(tenant, Target::Room(room, slot));
+    let place = enqueue(store, &doom).await?;
+    store.delete(&record).await?;
+    step(store, place, doom).await?;
+    Ok(true)
+}
+
+/// Deletes a user. `false` if the tenant has none of that name.
+///
+/// # Errors
+///
+/// A failing store, or a record of a newer version.
+pub async fn remove_user<S: Write>(store: &S, tenant: AppId, user: UserId) -> Result<bool, Error> {
+    let record = key::user(tenant, user);
+    let Some(Named { slot }) = load(store, &record).await? else {
+        return Ok(false);
+    };
+    let doom = new_doom(tenant, Target::User(user, slot));
+    let place = enqueue(store, &doom).await?;
+    store.delete(&record).await?;
+    step(store, place, doom).await?;
+    Ok(true)
+}
+
+/// Deletes the tenant that the key belongs to: refused everywhere at once, then
+/// one step of cleaning. Called again it does the next step. `false` if there is
+/// no such tenant, or nothing of it is left.
+///
+/// # Errors
+///
+/// A failing store, or a record of a newer version.
+pub async fn remove_tenant<S: Write>(store: &S, api_key: &ApiKey) -> Result<bool, Error> {
+    let digest = api_key.digest();
+    let Some(tenant) = tenant::tenant_of_key(store, &digest).await? else {
+        return Ok(false);
+    };
+    if let Some(app) = load::<App, S>(store, &key::app(tenant)).await? {
+        if app.key != digest {
+            return Ok(false);
+        }
+        let doom = new_doom(tenant, Target::Tenant(digest));
+        let place = enqueue(store, &doom).await?;
+        store.delete(&key::app(tenant)).await?;
+        step(store, place, doom).await?;
+        return Ok(true);
+    }
+    let Some(DoomPlace { place }) = load(store, &key::doom(tenant)).await? else {
+        return Ok(false);
+    };
+    let Some(doom) = load(store, &item_key(place)).await? else {
+        return Ok(false);
+    };
+    step(store, place, doom).await?;
+    Ok(true)
+}
+
+/// Does one step of the oldest unfinished removal of any tenant. Says whether
+/// more remains to be done.
+///
+/// # Errors
+///
+/// A failing store, or a record of a newer version.
+pub async fn sweep<S: Write>(store: &S) -> Result<bool, Error> {
+    let head = counter(store, &head_key()).await?;
+    let tail = counter(store, &ring::tail_key(key::DOOMED)).await?;
+    let last = tail.min(head.saturating_add(PLACES_PER_SWEEP));
+    let Some((place, doom)) = (match oldest(store, head, last).await? {
+        Some(found) => Some(found),
+        None if last == head => return Ok(false),
+        None => {
+            // A removal that took its place but wrote its item only after it was
+            // looked for sees the new head or is seen by the second look.
+            set_head(store, last).await?;
+            oldest(store, head, last).await?
+        }
+    }) else {
+        return Ok(last < tail);
+    };
+    set_head(store, place - 1).await?;
+    roll_forward(store, &doom).await?;
+    let done = step(store, place, doom).await?;
+    Ok(!done || place < tail)
+}
+
+fn new_doom(tenant: AppId, target: Target) -> Doom {
+    Doom {
+        tenant,
+        target,
+        outer: 0,
+        rooms_done: false,
+        inner: 0,
+    }
+}
+
+fn item_key(place: u64) -> String {
+    ring::item_key(key::DOOMED, place)
+}
+
+fn head_key() -> String {
+    ring::head_key(key::DOOMED)
+}
+
+/// Notes a removal in the queue, at a place that no sweep has passed yet.
+async fn enqueue<S: Write>(store: &S, doom: &Doom) -> Result<u64, Error> {
+    let mut ahead = 1;
+    loop {
+        let place = ring::increment(store, &ring::tail_key(key::DOOMED), ahead).await?;
+        let mut entries = vec![(item_key(place), encode(doom))];
+        if matches!(doom.target, Target::Tenant(_)) {
+            entries.push((key::doom(doom.tenant), encode(&DoomPlace { place })));
+        }
+        store.set_many(entries).await?;
+        let head = counter(store, &head_key()).await?;
+        if head < place {
+            return Ok(place);
+        }
+        store.delete(&item_key(place)).await?;
+        ahead = (head - place + 1).cast_signed();
+    }
+}
+
+/// The first item at a place in `head + 1..=last`.
+async fn oldest<S: Read>(store: &S, head: u64, last: u64) -> Result<Option<(u64, Doom)>, Error> {
+    for place in head + 1..=last {
+        if let Some(doom) = load(store, &item_key(place)).await? {
+            return Ok(Some((place, doom)));
+        }
+    }
+    Ok(None)
+}
+
+/// Moves the head. It is written by sweeps alone and may fall back when two race:
+/// finished places are then passed over once more.
+async fn set_head<S: Write>(store: &S, place: u64) -> Result<(), Error> {
+    store.set(&head_key(), place.to_string().into_bytes()).await
+}
+
+/// Deletes the record of a removal that was noted and then interrupted.
+async fn roll_forward<S: Write>(store: &S, doom: &Doom) -> Result<(), Error> {
+    let record = match doom.target {
+        Target::Tenant(_) => key::app(doom.tenant),
+        Target::Room(room, _) => key::room(doom.tenant, room),
+        Target::User(user, _) => key::user(doom.tenant, user),
+    };
+    if store.exists(&record).await? {
+        store.delete(&record).await?;
+    }
+    Ok(())
+}
+
+/// Does one step and keeps how far it came. Says whether the removal is finished.
+async fn step<S: Write>(store: &S, place: u64, mut doom: Doom) -> Result<bool, Error> {
+    let item = item_key(place);
+    let done = match doom.target {
+        Target::Tenant(digest) => {
+            let done = tenant_step(store, &mut doom).await?;
+            if done {
+                let pointer = key::key_pointer(&digest);
+                let keys = vec![pointer, key::doom(doom.tenant), item.clone()];
+                store.delete_many(keys).await?;
+            }
+            done
+        }
+        Target::Room(room, slot) => {
+            let side = room_side(doom.tenant, room);
+            let in_tenant = Roster::rooms_of_tenant(doom.tenant).hint(slot);
+            side_step(store, &side, &mut doom, in_tenant, vec![item.clone()]).await?
+        }
+        Target::User(user, slot) => {
+            let side = user_side(doom.tenant, user);
+            let in_tenant = Roster::users_of_tenant(doom.tenant).hint(slot);
+            let last = vec![key::user_pointer(user), item.clone()];
+            side_step(store, &side, &mut doom, in_tenant, last).await?
+        }
+    };
+    if !done {
+        store.set(&item, encode(&doom)).await?;
+    }
+    Ok(done)
+}
+
+/// A room or a user that is being removed, seen from its memberships.
+struct Side<P, E, H> {
+    roster: Roster<P>,
+    /// Where the entry of the pair with this peer lies.
+    entry: E,
+    /// The hint at this slot in the roster of this peer.
+    hint: H,
+}
+
+fn room_side(
+    tenant: AppId,
+    room: RoomId,
+) -> Side<UserId, impl Fn(UserId) -> String, impl Fn(UserId, u64) -> ring::Hint> {
+    Side {
+        roster: Roster::members_of_room(tenant, room),
+        entry: move |user| key::member(tenant, room, user),
+        hint: move |user, slot| Roster::rooms_of_user(tenant, user).hint(slot),
+    }
+}
+
+fn user_side(
+    tenant: AppId,
+    user: UserId,
+) -> Side<RoomId, impl Fn(RoomId) -> String, impl Fn(RoomId, u64) -> ring::Hint> {
+    Side {
+        roster: Roster::rooms_of_user(tenant, user),
+        entry: move |room| key::member(tenant, room, user),
+        hint: move |room, slot| Roster::members_of_room(tenant, room).hint(slot),
+    }
+}
+
+/// Cleans up one step of a room's or a user's memberships; with the last one also
+/// what is `last` to go. Living peers are told which of their slots is free.
+async fn side_step<S, P, E, H>(
+    store: &S,
+    side: &Side<P, E, H>,
+    doom: &mut Doom,
+    in_tenant: ring::Hint,
+    last: Vec<String>,
+) -> Result<bool, Error>
+where
+    S: Write,
+    P: Peer,
+    E: Fn(P) -> String,
+    H: Fn(P, u64) -> ring::Hint,
+{
+    let count = side.roster.count(store).await?;
+    let until = count.min(doom.inner.saturating_add(SLOTS_PER_STEP));
+    let slots = side.roster.slots(store, doom.inner + 1, until).await?;
+    let mut hints = Vec::new();
+    let mut keys = Vec::new();
+    for slot in &slots {
+        let peer = slot.slot.id;
+        if store.exists(&peer.record_key(doom.tenant)).await? {
+            hints.push((side.hint)(peer, slot.slot.back));
+        }
+        keys.push((side.entry)(peer));
+        keys.push(side.roster.slot_key(slot.number));
+    }
+    doom.inner = until;
+    let leftover = if until == count {
+        side.roster.leftover(store, SLOTS_PER_STEP).await?
+    } else {
+        None
+    };
+    if leftover.is_some() && store.exists(&key::app(doom.tenant)).await? {
+        hints.push(in_tenant);
+    }
+    ring::push(store, hints).await?;
+    let emptied = leftover.is_some();
+    if let Some(leftover) = leftover {
+        keys.extend(leftover);
+        keys.extend(last);
+    }
+    if !keys.is_empty() {
+        store.delete_many(keys).await?;
+    }
+    Ok(emptied)
+}
+
+/// Cleans up one step of a tenant: its rooms, then its users, then its rosters.
+/// No slot is hinted at, for all rosters go.
+async fn tenant_step<S: Write>(store: &S, doom: &mut Doom) -> Result<bool, Error> {
+    let tenant = doom.tenant;
+    let mut budget = SLOTS_PER_STEP;
+    let rooms = Roster::rooms_of_tenant(tenant);
+    if !doom.rooms_done {
+        let none = |_: RoomId| None;
+        let side = |room| room_side(tenant, room);
+        if !owned_step(store, &rooms, doom, &mut budget, side, none).await? {
+            return Ok(false);
+        }
+        (doom.rooms_done, doom.outer, doom.inner) = (true, 0, 0);
+    }
+    let users = Roster::users_of_tenant(tenant);
+    let pointer = |user: UserId| Some(key::user_pointer(user));
+    let side = |user| user_side(tenant, user);
+    if !owned_step(store, &users, doom, &mut budget, side, pointer).await? {
+        return Ok(false);
+    }
+    for leftover in [
+        rooms.leftover(store, SLOTS_PER_STEP).await?,
+        users.leftover(store, SLOTS_PER_STEP).await?,
+    ] {
+        let Some(keys) = leftover else {
+            return Ok(false);
+        };
+        store.delete_many(keys).await?;
+    }
+    Ok(true)
+}
+
+/// Removes rooms or users of a tenant until the budget, counted in slots, is used up.
+async fn owned_step<S, O, P, E, H>(
+    store: &S,
+    owned: &Roster<O>,
+    doom: &mut Doom,
+    budget: &mut u64,
+    side_of: impl Fn(O) -> Side<P, E, H>,
+    pointer_of: impl Fn(O) -> Option<String>,
+) -> Result<bool, Error>
+where
+    S: Write,
+    O: Peer,
+    P: Peer,
+    E: Fn(P) -> String,
+{
+    let count = owned.count(store).await?;
+    while doom.outer < count {
+        if *budget == 0 {
+            return Ok(false);
+        }
+        *budget -= 1;
+        let number = doom.outer + 1;
+        let slots = owned.slots(store, number, number).await?;
+        if let Some(slot) = slots.first() {
+            let side = side_of(slot.slot.id);
+            if !inner_step(store, &side, doom, budget).await? {
+                return Ok(false);
+            }
+            let mut keys = vec![slot.slot.id.record_key(doom.tenant), owned.slot_key(number)];
+            keys.extend(pointer_of(slot.slot.id));
+            store.delete_many(keys).await?;
+        }
+        (doom.outer, doom.inner) = (number, 0);
+    }
+    Ok(true)
+}
+
+/// Deletes entries and slots of one room or user. Says whether none is left.
+async fn inner_step<S, P, E, H>(
+    store: &S,
+    side: &Side<P, E, H>,
+    doom: &mut Doom,
+    budget: &mut u64,
+) -> Result<bool, Error>
+where
+    S: Write,
+    P: Peer,
+    E: Fn(P) -> String,
+{
+    let count = side.roster.count(store).await?;
+    if count > doom.inner {
+        let until = count.min(doom.inner.saturating_add(*budget));
+        let mut keys = Vec::new();
+        for slot in side.roster.slots(store, doom.inner + 1, until).await? {
+            keys.push((side.entry)(slot.slot.id));
+            keys.push(side.roster.slot_key(slot.number));
+        }
+        *budget -= until - doom.inner;
+        doom.inner = until;
+        store.delete_many(keys).await?;
+        if until < count {
+            return Ok(false);
+        }
+    }
+    if count == 0 {
+        return Ok(true);
+    }
+    let Some(keys) = side.roster.leftover(store, SLOTS_PER_STEP).await? else {
+        return Ok(false);
+    };
+    store.delete_many(keys).await?;
+    Ok(true)
+}

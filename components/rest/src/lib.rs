@@ -1,0 +1,47 @@
+//! What the REST handlers share, so that each handler is only its resource's rules.
+//!
+//! This crate owns the shape of a request and of every answer, where the API key is
+//! taken from, and the one place where an error becomes an answer. All of it is
+//! plain Rust and runs natively in tests; what touches Spin's interfaces is in
+//! the `spin` module, which exists on wasm alone. Absent on purpose: the data model,
+//! which is `sschat-domain`, and any log line, so that a key can't end up in one.
+
+mod answer;
+mod auth;
+mod query;
+mod refusal;
+mod request;
+#[cfg(target_family = "wasm")]
+pub mod spin;
+
+pub use answer::{Answer, Outcome, PageBody};
+pub use auth::{presented_key, tenant, unknown_key};
+pub use query::{PageQuery, Query};
+pub use refusal::Refusal;
+pub use request::{BODY_LIMIT, Method, PATH_LIMIT, Request, Route};
+
+use sschat_domain::{Error, Write};
+use std::future::Future;
+
+/// What a handler runs on.
+pub trait Host {
+    /// The key-value store.
+    type Store: Write;
+
+    /// The store `default`.
+    ///
+    /// # Errors
+    ///
+    /// Where the store is not granted or can't be reached.
+    fn store(&self) -> Result<&Self::Store, Error>;
+
+    /// Random bytes that can't be guessed.
+    fn random<const N: usize>(&self) -> [u8; N];
+
+    /// A variable of the manifest.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not defined.
+    fn variable(&self, name: &str) -> impl Future<Output = Result<String, Refusal>>;
+}

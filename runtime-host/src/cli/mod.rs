@@ -1,0 +1,193 @@
+//! The command line: one file per command.
+//!
+//! Every option can also be given as an environment variable `SSCHAT_…`. Exit codes: 0
+//! done, 1 refused or failed with one line that says why, 2 wrong usage.
+
+mod build;
+mod check;
+mod log;
+mod up;
+
+pub use build::BuildError;
+
+use crate::manifest::settings::{parse_duration, parse_size};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// SSChat: a multi-tenant real-time pub/sub server whose rules are WebAssembly components.
+#[derive(Debug, Parser)]
+#[command(name = "sschat", version, about)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the application.
+    Up(Box<UpArgs>),
+    /// Run the build command of every component.
+    Build(SourceArgs),
+    /// Say whether manifest, components and configuration are in order.
+    Check(CheckArgs),
+}
+
+/// Where the application is.
+#[derive(Debug, Clone, Args)]
+pub struct SourceArgs {
+    /// The manifest, or the folder that holds `spin.toml`.
+    #[arg(long, short = 'f', env = "SSCHAT_FROM", default_value = "spin.toml")]
+    pub from: PathBuf,
+}
+
+/// What surrounds the application.
+#[derive(Debug, Clone, Args)]
+pub struct RuntimeArgs {
+    /// Spin's runtime configuration file: which store stands behind a label.
+    #[arg(long, env = "SSCHAT_RUNTIME_CONFIG_FILE")]
+    pub runtime_config_file: Option<PathBuf>,
+    /// The folder for the database and compiled code.
+    #[arg(long, env = "SSCHAT_STATE_DIR", default_value = ".sschat")]
+    pub state_dir: PathBuf,
+    /// A variable of the manifest, name=value. Also SPIN_VARIABLE_NAME in the environment.
+    #[arg(long = "variable", value_name = "NAME=VALUE", value_parser = parse_pair)]
+    pub variables: Vec<(String, String)>,
+}
+
+/// `sschat check`.
+#[derive(Debug, Clone, Args)]
+pub struct CheckArgs {
+    /// Where the application is.
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// What surrounds it.
+    #[command(flatten)]
+    pub runtime: RuntimeArgs,
+}
+
+/// `sschat up`.
+#[derive(Debug, Clone, Args)]
+pub struct UpArgs {
+    /// Where the application is.
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// What surrounds it.
+    #[command(flatten)]
+    pub runtime: RuntimeArgs,
+    /// Build the components first.
+    #[arg(long, env = "SSCHAT_BUILD")]
+    pub build: bool,
+    /// The address to listen on.
+    #[arg(long, env = "SSCHAT_LISTEN", default_value = "127.0.0.1:3000")]
+    pub listen: SocketAddr,
+    /// The form of the log on stderr.
+    #[arg(long, env = "SSCHAT_LOG_FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+    /// Serve /websocket/echo too.
+    #[arg(long, env = "SSCHAT_DEBUG_ENDPOINTS")]
+    pub debug_endpoints: bool,
+    /// An origin that browsers may connect from beside the host itself; `*` for any. Repeatable.
+    #[arg(long, env = "SSCHAT_ALLOW_ORIGIN", value_delimiter = ',')]
+    pub allow_origin: Vec<String>,
+    /// How long requests and sessions have to end when the host stops.
+    #[arg(long, env = "SSCHAT_DRAIN", default_value = "10s", value_parser = parse_duration)]
+    pub drain: Duration,
+    /// Threads that serve WebSockets [default: one per core].
+    #[arg(long, env = "SSCHAT_SHARDS")]
+    pub shards: Option<usize>,
+    /// The largest message [default: 64KiB].
+    #[arg(long, env = "SSCHAT_MESSAGE_LIMIT", value_parser = parse_size)]
+    pub message_limit: Option<u64>,
+    /// Unsent bytes of a connection before it is closed as too slow [default: 1MiB].
+    #[arg(long, env = "SSCHAT_QUEUE_LIMIT", value_parser = parse_size)]
+    pub queue_limit: Option<u64>,
+    /// Online members of a room up to which presence is pushed [default: 256].
+    #[arg(long, env = "SSCHAT_PRESENCE_LIMIT")]
+    pub presence_limit: Option<u64>,
+    /// The largest body of a REST request [default: 1MiB].
+    #[arg(long, env = "SSCHAT_BODY_LIMIT", value_parser = parse_size)]
+    pub body_limit: Option<u64>,
+    /// How long a handshake or a request's head may take [default: 10s].
+    #[arg(long, env = "SSCHAT_HANDSHAKE_TIMEOUT", value_parser = parse_duration)]
+    pub handshake_timeout: Option<Duration>,
+    /// How long a WebSocket may be silent before it is closed [default: 60s].
+    #[arg(long, env = "SSCHAT_IDLE_TIMEOUT", value_parser = parse_duration)]
+    pub idle_timeout: Option<Duration>,
+    /// How long a WebSocket may be silent before it is pinged [default: 25s].
+    #[arg(long, env = "SSCHAT_PING_INTERVAL", value_parser = parse_duration)]
+    pub ping_interval: Option<Duration>,
+    /// How long a component may take for a request [default: 5s].
+    #[arg(long, env = "SSCHAT_REQUEST_TIMEOUT", value_parser = parse_duration)]
+    pub request_timeout: Option<Duration>,
+}
+
+/// The form of the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Runs the command that the process was started with.
+pub fn run() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Up(args) => up::run(&args),
+        Command::Build(args) => build::run(&args),
+        Command::Check(args) => check::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse_pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write name=value".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_of_up_has_an_environment_variable() {
+        let command = Cli::command();
+        let up = command.find_subcommand("up").unwrap();
+        for argument in up.get_arguments() {
+            let name = argument.get_id().as_str();
+            // Variables have Spin's own names in the environment; help is no option.
+            if !matches!(name, "variables" | "help") {
+                let expected = format!("SSCHAT_{}", name.to_uppercase());
+                assert_eq!(argument.get_env().unwrap().to_str().unwrap(), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn variables_are_pairs() {
+        assert_eq!(parse_pair("a=b=c"), Ok(("a".into(), "b=c".into())));
+        assert_eq!(parse_pair("a="), Ok(("a".into(), String::new())));
+        assert!(parse_pair("a").is_err());
+        assert!(parse_pair("=a").is_err());
+    }
+}

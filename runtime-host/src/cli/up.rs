@@ -1,0 +1,82 @@
+//! `sschat up`: serves the application until a signal ends it.
+
+use super::{UpArgs, build, log};
+use crate::app::App;
+use crate::config::Config;
+use crate::http::Bound;
+use crate::manifest::Manifest;
+use crate::manifest::variables::Values;
+use anyhow::Context;
+use std::time::Instant;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+pub(super) fn run(args: &UpArgs) -> anyhow::Result<()> {
+    let started = Instant::now();
+    log::start(args.log_format);
+    let manifest = Manifest::read(&args.source.from)?;
+    let config = Config::new(args, &manifest.settings)?;
+    let values = Values::resolve(&manifest, &args.runtime.variables, |name| {
+        std::env::var(name).ok()
+    })?;
+    let declared = manifest.variables.contains_key(crate::config::REGISTRATION);
+    config.check_registration(declared, &values)?;
+    if args.build {
+        build::build(&manifest)?;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let served = runtime.block_on(async {
+        // Listening first finds a taken port before any work is done. Clients that come
+        // early wait in the backlog.
+        let bound = Bound::new(config.listen)?;
+        let app = App::build(&manifest, &config, &args.runtime, &values)?;
+        serve(app, bound, &config, started).await
+    });
+    // Background tasks that still run, such as a sweep, end where they are.
+    runtime.shutdown_background();
+    served
+}
+
+async fn serve(app: App, bound: Bound, config: &Config, started: Instant) -> anyhow::Result<()> {
+    let mut signals = Signals::new().context("cannot receive signals")?;
+    println!("{}", app.banner(bound.address()));
+    tracing::info!(address = %bound.address(), took = ?started.elapsed(), "listening");
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    tokio::spawn(async move {
+        signals.next().await;
+        tracing::info!("stopping; a second signal ends at once");
+        let _ = stop.send(());
+        signals.next().await;
+        tracing::warn!("ended by a second signal");
+        std::process::exit(1);
+    });
+    let stopped = async {
+        let _ = stopped.await;
+    };
+    app.serve(bound, stopped, config.drain).await;
+    Ok(())
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The configuration of a host: command line over environment over manifest over default.
+//!
+//! Command line and environment are one source here, for clap reads both. What the
+//! options mean is documented where they are declared, in [`crate::cli`].
+
+use crate::cli::UpArgs;
+use crate::http;
+use crate::http::upgrade::Origins;
+use crate::manifest::Settings;
+use crate::manifest::variables::Values;
+use crate::wasm::rest::RestLimits;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The variable of the manifest that says who may register.
+pub const REGISTRATION: &str = "registration";
+
+/// The largest message, unless set otherwise.
+pub const MESSAGE_LIMIT: u64 = 64 << 10;
+
+/// Unsent bytes of one connection, unless set otherwise.
+pub const QUEUE_LIMIT: u64 = 1 << 20;
+
+/// Online members of a room up to which presence is pushed, unless set otherwise.
+pub const PRESENCE_LIMIT: u64 = 256;
+
+/// The largest body of a REST request, unless set otherwise: requests carry ids, not content.
+pub const BODY_LIMIT: u64 = 1 << 20;
+
+/// HTTP connections at once.
+const CONNECTIONS: usize = 16_384;
+
+/// Everything a host needs to know beside the manifest.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// For the database and compiled code.
+    pub state_dir: PathBuf,
+    /// Bounds of HTTP.
+    pub http: http::Limits,
+    /// Bounds of REST components.
+    pub rest: RestLimits,
+    /// Bounds of WebSocket connections.
+    pub socket: SocketSettings,
+    /// Who may connect from a browser.
+    pub origins: Origins,
+    /// Whether `/websocket/echo` exists.
+    pub debug_endpoints: bool,
+    /// How long requests and sessions have to end when the host stops.
+    pub drain: Duration,
+}
+
+/// Bounds of WebSocket connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SocketSettings {
+    /// Threads that serve connections.
+    pub shards: usize,
+    /// The largest message, in bytes.
+    pub message_limit: usize,
+    /// Unsent bytes of one connection before it is closed.
+    pub queue_limit: usize,
+    /// Online members of a room up to which presence is pushed.
+    pub presence_limit: usize,
+    /// How long a connection may be silent before it is closed.
+    pub idle_timeout: Duration,
+    /// How long a connection may be silent before it is pinged.
+    pub ping_interval: Duration,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// Nobody chose who may register on an address that others reach.
+    #[error(
+        "{0} can be reached from other machines, so say who may register: \
+         --variable registration=open, --variable registration=closed, \
+         or an admin token in place of either"
+    )]
+    RegistrationOpen(SocketAddr),
+    /// A setting has a value that cannot work.
+    #[error("{name} {reason}")]
+    Setting {
+        /// The option's name.
+        name: &'static str,
+        /// What is wrong with its value.
+        reason: String,
+    },
+}
+
+impl Config {
+    /// Joins the options, the manifest's settings and the defaults.
+    pub fn new(args: &UpArgs, settings: &Settings) -> Result<Self, ConfigError> {
+        let size = |name, given: Option<u64>, set: Option<u64>, default: u64| {
+            let value = given.or(set).unwrap_or(default);
+            match usize::try_from(value) {
+                Ok(size) if size > 0 => Ok(size),
+                _ => Err(ConfigError::Setting {
+                    name,
+                    reason: "must be more than 0".to_owned(),
+                }),
+            }
+        };
+        let time = |given: Option<Duration>, set: Option<Duration>, default: u64| {
+            given.or(set).unwrap_or(Duration::from_secs(default))
+        };
+        let socket = SocketSettings {
+            shards: args.shards.unwrap_or_else(cores).max(1),
+            message_limit: size(
+                "--message-limit",
+                args.message_limit,
+                settings.message_limit,
+                MESSAGE_LIMIT,
+            )?,
+            queue_limit: size(
+                "--queue-limit",
+                args.queue_limit,
+                settings.queue_limit,
+                QUEUE_LIMIT,
+            )?,
+            presence_limit: size(
+                "--presence-limit",
+                args.presence_limit,
+                settings.presence_limit,
+                PRESENCE_LIMIT,
+            )?,
+            idle_timeout: time(args.idle_timeout, settings.idle_timeout, 60),
+            ping_interval: time(args.ping_interval, settings.ping_interval, 25),
+        };
+        check_socket(&socket)?;
+        let allowed = match args.allow_origin.as_slice() {
+            [] => settings.allow_origins.as_deref().unwrap_or_default(),
+            given => given,
+        };
+        Ok(Self {
+            listen: args.listen,
+            state_dir: args.runtime.state_dir.clone(),
+            http: http::Limits {
+                connections: CONNECTIONS,
+                body: args
+                    .body_limit
+                    .or(settings.body_limit)
+                    .unwrap_or(BODY_LIMIT),
+                head: time(args.handshake_timeout, settings.handshake_timeout, 10),
+            },
+            rest: RestLimits {
+                budget: time(args.request_timeout, settings.request_timeout, 5),
+                ..RestLimits::default()
+            },
+            socket,
+            origins: Origins::new(allowed),
+            debug_endpoints: args.debug_endpoints,
+            drain: args.drain,
+        })
+    }
+
+    /// Refuses an address that others reach while nobody chose who may register there.
+    pub fn check_registration(&self, declared: bool, values: &Values) -> Result<(), ConfigError> {
+        let reachable = !self.listen.ip().is_loopback();
+        if reachable && declared && !values.is_explicit(REGISTRATION) {
+            return Err(ConfigError::RegistrationOpen(self.listen));
+        }
+        Ok(())
+    }
+}
+
+fn check_socket(socket: &SocketSettings) -> Result<(), ConfigError> {
+    if socket.queue_limit < socket.message_limit {
+        return Err(ConfigError::Setting {
+            name: "--queue-limit",
+            reason: format!(
+                "must be at least --message-limit ({} bytes), or no large message could be delivered",
+                socket.message_limit
+            ),
+        });
+    }
+    if socket.ping_interval >= socket.idle_timeout {
+        return Err(ConfigError::Setting {
+            name: "--ping-interval",
+            reason: "must be shorter than --idle-timeout, or silent clients would be lost".into(),
+        });
+    }
+    Ok(())
+}
+
+/// The cores that this process may use.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
+
+    fn up(arguments: &[&str]) -> UpArgs {
+        let arguments = ["sschat", "up"].iter().chain(arguments);
+        match Cli::try_parse_from(arguments).unwrap().command {
+            Command::Up(args) => *args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn options_win_over_the_manifest_and_that_over_defaults() {
+        let settings = Settings {
+            message_limit: Some(1_000),
+            presence_limit: Some(7),
+            ..Settings::default()
+        };
+        let config = Config::new(&up(&["--message-limit", "2KiB"]), &settings).unwrap();
+        assert_eq!(config.socket.message_limit, 2_048);
+        assert_eq!(config.socket.presence_limit, 7);
+        assert_eq!(config.socket.queue_limit, 1 << 20);
+        assert_eq!(config.http.head, Duration::from_secs(10));
+    }
+
+    #[test]
+    fn values_that_cannot_work_are_refused() {
+        let config = |arguments: &[&str]| Config::new(&up(arguments), &Settings::default());
+        let error = config(&["--queue-limit", "1KiB"]).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("--queue-limit must be at least")
+        );
+        assert!(config(&["--ping-interval", "2m"]).is_err());
+        assert!(config(&["--message-limit", "0"]).is_err());
+    }
+
+    #[test]
+    fn a_reachable_address_needs_a_choice() {
+        let config = |listen| Config::new(&up(&["--listen", listen]), &Settings::default());
+        let nothing = Values::default();
+        let loopback = config("127.0.0.1:3000").unwrap();
+        assert_eq!(loopback.check_registration(true, &nothing), Ok(()));
+        let v6 = config("[::1]:3000").unwrap();
+        assert_eq!(v6.check_registration(true, &nothing), Ok(()));
+        let open = config("0.0.0.0:3000").unwrap();
+        let error = open.check_registration(true, &nothing).unwrap_err();
+        assert!(error.to_string().contains("--variable registration=closed"));
+        assert_eq!(open.check_registration(false, &nothing), Ok(()));
+    }
+}

@@ -1,0 +1,184 @@
+//! HTTP: the listener, routing to components, upgrades to WebSocket, built-in pages.
+//!
+//! This module owns a connection from accept until it is closed or handed over to
+//! [`upgrade::Adopt`]. Routes of the manifest win over the built-in ones, except over
+//! health. It decides nothing about users and rooms, and it logs routes, never paths or
+//! queries, for those carry API keys.
+
+mod body;
+mod builtin;
+mod forward;
+mod listener;
+mod reply;
+pub mod router;
+mod sweep;
+pub mod upgrade;
+
+pub use listener::{Bound, ListenError};
+
+use crate::wasm::rest::RestComponent;
+use body::Body;
+use forward::Forward;
+use futures::future::BoxFuture;
+use http::{Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use router::{RouteError, Router};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use upgrade::{Adopt, Endpoint, Origins};
+
+/// Bounds of the HTTP side.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Connections at once that are not WebSockets; further ones wait in the backlog.
+    pub connections: usize,
+    /// The most bytes of a request's body.
+    pub body: u64,
+    /// How long a request's head may take, and how long a connection may rest between two.
+    pub head: Duration,
+}
+
+/// Says whether the host can do its work, or why not.
+pub type Readiness = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// A component and where the manifest mounts it.
+#[derive(Debug, Clone)]
+pub struct Mount {
+    /// The component's name.
+    pub name: String,
+    /// The component.
+    pub component: RestComponent,
+    /// The path to POST to until it answers `{"more":false}`.
+    pub sweep: Option<String>,
+}
+
+/// What the server is made of.
+pub struct Parts {
+    /// The components.
+    pub mounts: Vec<Mount>,
+    /// Routes in the order of the manifest, each to an index of `mounts`.
+    pub routes: Vec<(String, usize)>,
+    /// Bounds.
+    pub limits: Limits,
+    /// Who may connect from a browser.
+    pub origins: Origins,
+    /// Takes upgraded connections.
+    pub adopt: Arc<dyn Adopt>,
+    /// Whether `/websocket/echo` exists.
+    pub debug_endpoints: bool,
+    /// Asked by `/readyz`.
+    pub readiness: Readiness,
+}
+
+/// The HTTP side of the host, shared by all connections.
+pub struct Server {
+    router: Router<usize>,
+    forwards: Vec<Forward>,
+    limits: Limits,
+    origins: Origins,
+    adopt: Arc<dyn Adopt>,
+    debug_endpoints: bool,
+    readiness: Readiness,
+}
+
+impl Server {
+    /// Builds the router. Duplicate routes are reported; the last one wins, as in Spin.
+    pub fn new(parts: Parts) -> Result<Self, RouteError> {
+        let (router, duplicates) = Router::new(parts.routes)?;
+        for route in duplicates {
+            tracing::warn!(route, "the route is given twice; the last one wins");
+        }
+        let forwards = parts.mounts.into_iter().map(Forward::new).collect();
+        Ok(Self {
+            router,
+            forwards,
+            limits: parts.limits,
+            origins: parts.origins,
+            adopt: parts.adopt,
+            debug_endpoints: parts.debug_endpoints,
+            readiness: parts.readiness,
+        })
+    }
+
+    /// Starts the sweeps of all components that have one. They end with the runtime.
+    pub fn start_sweeps(self: &Arc<Self>) {
+        for forward in &self.forwards {
+            if let Some(sweeper) = forward.sweeper() {
+                tokio::spawn(sweeper.run());
+            }
+        }
+    }
+
+    /// How many WebSocket routes there are to show, and the REST routes by component.
+    pub fn routes(&self) -> BTreeMap<String, Vec<String>> {
+        let mut routes: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (route, index) in self.router.routes() {
+            if let Some(forward) = self.forwards.get(*index) {
+                let name = forward.name().to_owned();
+                routes.entry(name).or_default().push(route.to_owned());
+            }
+        }
+        routes
+    }
+
+    /// Answers one request.
+    async fn answer(&self, request: Request<Incoming>, remote: &Remote) -> Response<Body> {
+        let path = request.uri().path();
+        if let Some(response) = builtin::health(&request, &self.readiness).await {
+            return response;
+        }
+        if let Some(found) = self.router.find(path) {
+            let Some(forward) = self.forwards.get(*found.target) else {
+                return reply::not_found();
+            };
+            let facts = forward::facts(&found, &request, remote);
+            return forward.call(request, facts, self.limits.body).await;
+        }
+        if let Some(endpoint) = self.endpoint(path, request.uri().query()) {
+            return upgrade::answer(
+                request,
+                endpoint,
+                &self.origins,
+                &self.adopt,
+                remote.address,
+            );
+        }
+        builtin::page(&request).unwrap_or_else(reply::not_found)
+    }
+
+    fn endpoint(&self, path: &str, query: Option<&str>) -> Option<Endpoint> {
+        let endpoint = Endpoint::at(path, query)?;
+        (self.debug_endpoints || endpoint != Endpoint::Echo).then_some(endpoint)
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").finish_non_exhaustive()
+    }
+}
+
+/// The other end of a connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Remote {
+    address: SocketAddr,
+    /// The address as a header's value, made once for all requests of the connection.
+    header: http::HeaderValue,
+}
+
+/// Refuses methods other than GET and HEAD.
+fn only_get(method: &Method) -> Result<(), Response<Body>> {
+    if matches!(*method, Method::GET | Method::HEAD) {
+        return Ok(());
+    }
+    let mut response = reply::error(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "only GET is possible here",
+    );
+    let allow = http::HeaderValue::from_static("GET, HEAD");
+    response.headers_mut().insert(header::ALLOW, allow);
+    Err(response)
+}

@@ -1,0 +1,45 @@
+//! The host's own answers: one JSON shape for every error.
+
+use super::body::Body;
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+
+/// `{"status":"error","code":…,"msg":…}`. Both texts are the host's own constants or
+/// sentences, so nothing in them needs more than JSON's own escaping.
+pub(super) fn error(status: StatusCode, code: &str, message: &str) -> Response<Body> {
+    let body = serde_json::json!({"status": "error", "code": code, "msg": message});
+    let mut response = json(body.to_string().into());
+    *response.status_mut() = status;
+    response
+}
+
+pub(super) fn json(body: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::full(body));
+    let kind = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+pub(super) fn not_found() -> Response<Body> {
+    error(StatusCode::NOT_FOUND, "not_found", "there is nothing here")
+}
+
+pub(super) fn too_large(limit: u64) -> Response<Body> {
+    let message = format!("the body is larger than {limit} bytes");
+    let mut response = error(StatusCode::PAYLOAD_TOO_LARGE, "too_large", &message);
+    // The rest of the body is not read, so the connection cannot be used again.
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+    response
+}
+
+pub(super) fn overloaded() -> Response<Body> {
+    let mut response = error(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "overloaded",
+        "too many requests are waiting; try again",
+    );
+    let second = HeaderValue::from_static("1");
+    response.headers_mut().insert(header::RETRY_AFTER, second);
+    response
+}

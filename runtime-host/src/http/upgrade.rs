@@ -1,0 +1,307 @@
+//! From an HTTP connection to a WebSocket: the handshake, the Origin policy, the handover.
+//!
+//! After the answer 101 the plain socket, with whatever was already read from it, goes
+//! to [`Adopt`]; HTTP keeps nothing of it.
+
+use super::body::Body;
+use super::reply;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version, header};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use sschat_protocol::websocket::handshake;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+
+/// The longest app id that is handed on, in bytes; an id has 36.
+const APP_LIMIT: usize = 64;
+
+/// What an upgraded connection speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `/websocket/polling`: the original protocol.
+    Polling {
+        /// What the server sends.
+        format: Format,
+    },
+    /// `/websocket/echo`: every message comes back. For outside test suites.
+    Echo,
+}
+
+/// What the original protocol's server sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object a frame.
+    Json,
+    /// `?format=text`: bare messages and nothing else.
+    Text,
+}
+
+/// A connection after its handshake.
+#[derive(Debug)]
+pub struct Upgraded {
+    /// The socket, in non-blocking mode, with TCP_NODELAY.
+    pub stream: std::net::TcpStream,
+    /// What the client sent behind its handshake.
+    pub read: Bytes,
+    /// What it speaks.
+    pub endpoint: Endpoint,
+    /// The other end.
+    pub remote: SocketAddr,
+    /// `?app=`: the public id of the tenant that it names, unverified.
+    pub app: Option<String>,
+}
+
+/// Takes upgraded connections.
+pub trait Adopt: Send + Sync + 'static {
+    /// Takes one. Called on a worker of tokio: must not block.
+    fn adopt(&self, upgraded: Upgraded);
+}
+
+/// Which pages browsers may connect from. Requests without `Origin` come from programs
+/// and are always allowed.
+#[derive(Debug, Clone, Default)]
+pub struct Origins {
+    any: bool,
+    listed: Vec<String>,
+}
+
+impl Origins {
+    /// `*` allows every origin; an empty list only the host that the request is sent to.
+    pub fn new(listed: &[String]) -> Self {
+        let normal = |origin: &String| origin.trim_end_matches('/').to_ascii_lowercase();
+        Self {
+            any: listed.iter().any(|origin| origin == "*"),
+            listed: listed.iter().map(normal).collect(),
+        }
+    }
+
+    fn allow(&self, headers: &HeaderMap) -> bool {
+        let mut origins = headers.get_all(header::ORIGIN).iter();
+        let Some(origin) = origins.next() else {
+            return true;
+        };
+        if self.any {
+            return true;
+        }
+        let (Ok(origin), None) = (origin.to_str(), origins.next()) else {
+            return false;
+        };
+        let origin = origin.to_ascii_lowercase();
+        if self.listed.contains(&origin) {
+            return true;
+        }
+        let Some((scheme, authority)) = origin.split_once("://") else {
+            return false;
+        };
+        let host = headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok());
+        host.is_some_and(|host| with_port(scheme, authority) == with_port(scheme, host))
+    }
+}
+
+/// `host:port`, with the scheme's port where none is given. `Host` has no scheme of its
+/// own; behind a proxy that ends TLS it is the origin's that counts.
+fn with_port(scheme: &str, authority: &str) -> String {
+    let authority = authority.to_ascii_lowercase();
+    let has_port = match authority.rsplit_once(':') {
+        Some((_, port)) => port.chars().all(|c| c.is_ascii_digit()),
+        None => false,
+    };
+    match (has_port, scheme) {
+        (true, _) => authority,
+        (false, "https" | "wss") => format!("{authority}:443"),
+        (false, _) => format!("{authority}:80"),
+    }
+}
+
+impl Endpoint {
+    /// The endpoint at a path.
+    pub(super) fn at(path: &str, query: Option<&str>) -> Option<Self> {
+        match path {
+            "/websocket/polling" => Some(Self::Polling {
+                format: match parameter(query, "format") {
+                    Some("text") => Format::Text,
+                    _ => Format::Json,
+                },
+            }),
+            "/websocket/echo" => Some(Self::Echo),
+            _ => None,
+        }
+    }
+}
+
+/// The value of a query parameter. Not decoded: no value that counts here has a percent sign.
+fn parameter<'q>(query: Option<&'q str>, name: &str) -> Option<&'q str> {
+    query?.split('&').find_map(|pair| {
+        let (key, value) = pair.split_once('=')?;
+        (key == name).then_some(value)
+    })
+}
+
+/// Answers a request to a WebSocket endpoint, and hands the connection over once the
+/// answer is written.
+pub(super) fn answer(
+    mut request: Request<Incoming>,
+    endpoint: Endpoint,
+    origins: &Origins,
+    adopt: &Arc<dyn Adopt>,
+    remote: SocketAddr,
+) -> Response<Body> {
+    let headers = request.headers();
+    let values = |name: &str| {
+        let all = headers.get_all(name).into_iter();
+        all.filter_map(|value| value.to_str().ok())
+    };
+    let version = match request.version() {
+        Version::HTTP_11 => (1, 1),
+        Version::HTTP_10 => (1, 0),
+        _ => (2, 0),
+    };
+    let accept = match handshake::check(values, request.method().as_str(), version) {
+        Ok(accept) => accept,
+        Err(error) => return refused(error),
+    };
+    if !origins.allow(headers) {
+        return reply::error(
+            StatusCode::FORBIDDEN,
+            "origin_not_allowed",
+            "connections from this origin are not allowed",
+        );
+    }
+    let Ok(key) = HeaderValue::from_str(&accept.key) else {
+        return reply::not_found();
+    };
+    let app = parameter(request.uri().query(), "app")
+        .filter(|app| !app.is_empty() && app.len() <= APP_LIMIT)
+        .map(str::to_owned);
+    let upgrade = hyper::upgrade::on(&mut request);
+    let adopt = adopt.clone();
+    tokio::spawn(async move {
+        if let Some(upgraded) = take_socket(upgrade, endpoint, remote, app).await {
+            adopt.adopt(upgraded);
+        }
+    });
+    switching(key)
+}
+
+fn switching(key: HeaderValue) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, key);
+    response
+}
+
+fn refused(error: handshake::HandshakeError) -> Response<Body> {
+    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
+    let mut response = reply::error(status, "bad_handshake", &error.to_string());
+    for (name, value) in error.headers() {
+        let name = HeaderName::from_static(name);
+        let value = HeaderValue::from_static(value);
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+/// Waits for the answer to be written, then takes the socket out of hyper and tokio.
+async fn take_socket(
+    upgrade: OnUpgrade,
+    endpoint: Endpoint,
+    remote: SocketAddr,
+    app: Option<String>,
+) -> Option<Upgraded> {
+    let upgraded = match upgrade.await {
+        Ok(upgraded) => upgraded,
+        Err(error) => {
+            tracing::debug!(%error, "a connection ended in its handshake");
+            return None;
+        }
+    };
+    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    match parts.io.into_inner().into_std() {
+        Ok(stream) => Some(Upgraded {
+            stream,
+            read: parts.read_buf,
+            endpoint,
+            remote,
+            app,
+        }),
+        Err(error) => {
+            tracing::warn!(%error, "a socket could not be handed over");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allow(listed: &[&str], origin: Option<&str>, host: &str) -> bool {
+        let listed: Vec<String> = listed.iter().map(|&origin| origin.to_owned()).collect();
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, host.parse().unwrap());
+        if let Some(origin) = origin {
+            headers.insert(header::ORIGIN, origin.parse().unwrap());
+        }
+        Origins::new(&listed).allow(&headers)
+    }
+
+    #[test]
+    fn by_default_only_the_same_host_is_allowed() {
+        assert!(allow(&[], None, "a.test:3000"));
+        assert!(allow(&[], Some("http://a.test:3000"), "a.test:3000"));
+        assert!(allow(&[], Some("http://A.test"), "a.test"));
+        assert!(allow(&[], Some("http://a.test"), "a.test:80"));
+        assert!(allow(&[], Some("https://a.test"), "a.test"));
+        assert!(allow(&[], Some("http://[::1]:3000"), "[::1]:3000"));
+        for origin in [
+            "http://a.test:3001",
+            "http://b.test:3000",
+            "http://a.test.evil:3000",
+            "https://a.test",
+            "null",
+            "",
+        ] {
+            assert!(!allow(&[], Some(origin), "a.test:3000"), "{origin}");
+        }
+    }
+
+    #[test]
+    fn listed_origins_are_allowed_beside_the_same_host() {
+        let listed = ["https://app.test/"];
+        assert!(allow(&listed, Some("https://app.test"), "a.test"));
+        assert!(allow(&listed, Some("http://a.test"), "a.test"));
+        assert!(!allow(&listed, Some("http://app.test"), "a.test"));
+        assert!(allow(&["*"], Some("http://anything"), "a.test"));
+        assert!(allow(&["*"], Some("null"), "a.test"));
+    }
+
+    #[test]
+    fn two_origins_are_none() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, "a.test".parse().unwrap());
+        headers.append(header::ORIGIN, "http://a.test".parse().unwrap());
+        headers.append(header::ORIGIN, "http://b.test".parse().unwrap());
+        assert!(!Origins::default().allow(&headers));
+    }
+
+    #[test]
+    fn endpoints_and_their_parameters() {
+        let polling = |format| Some(Endpoint::Polling { format });
+        let at = Endpoint::at;
+        assert_eq!(at("/websocket/polling", None), polling(Format::Json));
+        let text = at("/websocket/polling", Some("app=x&format=text"));
+        assert_eq!(text, polling(Format::Text));
+        let other = at("/websocket/polling", Some("format=xml"));
+        assert_eq!(other, polling(Format::Json));
+        assert_eq!(at("/websocket/echo", None), Some(Endpoint::Echo));
+        assert_eq!(at("/websocket", None), None);
+    }
+}

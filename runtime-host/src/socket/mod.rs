@@ -1,0 +1,209 @@
+//! Connections: one shard per core, each a thread with its own event loop.
+//!
+//! A shard owns its connections from the upgrade to the close; a connection never
+//! moves. A turn of the loop reads every ready socket, lets the [`Application`]
+//! act on whole messages, and then writes each connection that is owed something
+//! once. Other threads reach a shard only through its [`Mailbox`].
+//!
+//! Absent on purpose: policy, rooms' names, JSON. What a message means is the
+//! application's affair; what a connection is owed, the [`crate::hub::Hub`]'s.
+
+mod connection;
+mod mailbox;
+mod outbox;
+mod shard;
+mod timer;
+
+pub use connection::Turn;
+pub use mailbox::Mailbox;
+
+use crate::hub::ConnectionKey;
+use bytes::Bytes;
+use std::io;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Bounds of every connection.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// The largest message from a client, in bytes.
+    pub message: usize,
+    /// The most unsent bytes of a connection; past it the consumer is too slow and is closed.
+    pub queue: usize,
+    /// A connection that was not heard from for this long gets a ping.
+    pub ping: Duration,
+    /// A connection that was not heard from for this long is closed.
+    pub idle: Duration,
+}
+
+/// Whether a connection's next message may be handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// Yes.
+    Continue,
+    /// Not before [`Turn::resume`]: an answer from elsewhere is awaited.
+    Pause,
+}
+
+/// What lives on a shard's connections: one value per shard, called on its thread only.
+pub trait Application: 'static {
+    /// What other threads tell it.
+    type Command: Send + 'static;
+    /// What a connection brings from its handshake.
+    type Opening: Send + 'static;
+
+    /// A connection was adopted.
+    fn opened(
+        &mut self,
+        connection: ConnectionKey,
+        opening: Self::Opening,
+        turn: &mut Turn<'_>,
+    ) -> Flow;
+    /// A text message arrived.
+    fn text(&mut self, connection: ConnectionKey, text: &str, turn: &mut Turn<'_>) -> Flow;
+    /// A binary message arrived.
+    fn binary(&mut self, connection: ConnectionKey, bytes: &[u8], turn: &mut Turn<'_>) -> Flow;
+    /// The connection is closing or gone; nothing more is taken from it or given to it.
+    /// Not called where the application closed it by [`Turn::close`].
+    fn closed(&mut self, connection: ConnectionKey, turn: &mut Turn<'_>);
+    /// A command arrived from another thread.
+    fn command(&mut self, command: Self::Command, turn: &mut Turn<'_>);
+    /// About ten times a second.
+    fn tick(&mut self, turn: &mut Turn<'_>);
+}
+
+/// What is put into a shard's mailbox.
+pub(crate) enum Letter<A: Application> {
+    Adopt(TcpStream, Bytes, A::Opening),
+    Command(A::Command),
+    /// Close every connection within this time, spread evenly, then end.
+    Drain(Duration),
+}
+
+/// One shard, as other threads see it.
+pub struct ShardHandle<A: Application> {
+    mailbox: Arc<Mailbox<Letter<A>>>,
+    connections: Arc<AtomicUsize>,
+}
+
+impl<A: Application> Clone for ShardHandle<A> {
+    fn clone(&self) -> Self {
+        Self {
+            mailbox: Arc::clone(&self.mailbox),
+            connections: Arc::clone(&self.connections),
+        }
+    }
+}
+
+impl<A: Application> ShardHandle<A> {
+    /// Tells the application something. In order per sending thread.
+    pub fn tell(&self, command: A::Command) {
+        self.mailbox.post(Letter::Command(command));
+    }
+
+    /// How many connections it has.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+}
+
+/// All shards of this host.
+pub struct Shards<A: Application> {
+    handles: Vec<ShardHandle<A>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Shards whose mailboxes exist already, so that applications can be built that know them.
+pub struct Prepared<A: Application> {
+    polls: Vec<mio::Poll>,
+    handles: Vec<ShardHandle<A>>,
+}
+
+impl<A: Application> Prepared<A> {
+    /// Prepares `count` shards.
+    ///
+    /// # Errors
+    /// Where the system gives no more event queues.
+    pub fn new(count: usize) -> io::Result<Self> {
+        let mut polls = Vec::with_capacity(count);
+        let mut handles = Vec::with_capacity(count);
+        for _ in 0..count {
+            let poll = mio::Poll::new()?;
+            let waker = mio::Waker::new(poll.registry(), shard::WAKE)?;
+            polls.push(poll);
+            handles.push(ShardHandle {
+                mailbox: Arc::new(Mailbox::new(waker)),
+                connections: Arc::default(),
+            });
+        }
+        Ok(Self { polls, handles })
+    }
+
+    /// The shards, to give to whoever must reach them.
+    pub fn handles(&self) -> Vec<ShardHandle<A>> {
+        self.handles.clone()
+    }
+
+    /// Starts a thread per shard. `build` is called on each with the shard's index.
+    ///
+    /// # Errors
+    /// Where the system gives no more threads.
+    pub fn start(
+        self,
+        limits: &Limits,
+        build: impl Fn(usize) -> A + Send + Sync + Clone + 'static,
+    ) -> io::Result<Shards<A>> {
+        let mut threads = Vec::with_capacity(self.polls.len());
+        for (index, poll) in self.polls.into_iter().enumerate() {
+            let handle = self.handles[index].clone();
+            let limits = limits.clone();
+            let build = build.clone();
+            let thread = std::thread::Builder::new()
+                .name(format!("shard-{index}"))
+                .spawn(move || {
+                    let application = build(index);
+                    shard::Shard::new(poll, handle.mailbox, handle.connections, limits, application)
+                        .run();
+                })?;
+            threads.push(thread);
+        }
+        Ok(Shards {
+            handles: self.handles,
+            threads,
+        })
+    }
+}
+
+impl<A: Application> Shards<A> {
+    /// Gives an upgraded connection to the shard with the fewest. `read` is what was
+    /// read from it beyond its handshake.
+    pub fn adopt(&self, stream: TcpStream, read: Bytes, opening: A::Opening) {
+        let emptiest = self.handles.iter().min_by_key(|shard| shard.connections());
+        if let Some(shard) = emptiest {
+            shard.connections.fetch_add(1, Ordering::Relaxed);
+            shard.mailbox.post(Letter::Adopt(stream, read, opening));
+        }
+    }
+
+    /// How many connections there are.
+    pub fn connections(&self) -> usize {
+        self.handles.iter().map(ShardHandle::connections).sum()
+    }
+
+    /// Closes every connection with "going away", spread over `within`, and ends the
+    /// shards. Blocks until they have ended.
+    pub fn drain(self, within: Duration) {
+        for shard in &self.handles {
+            shard.mailbox.post(Letter::Drain(within));
+        }
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a shard panicked");
+            }
+        }
+    }
+}
+

@@ -1,0 +1,495 @@
+//! The event loop of a shard.
+
+use super::connection::{Connection, Connections, Phase, Turn};
+use super::mailbox::Mailbox;
+use super::timer::{Due, Tick, ticks};
+use super::{Application, Flow, Letter, Limits};
+use crate::hub::{ConnectionKey, Hub};
+use bytes::Bytes;
+use mio::{Events, Interest, Token};
+use sschat_protocol::close;
+use sschat_protocol::websocket::{Decoder, Event, Opcode, ProtocolError, push_close, push_frame};
+use std::io::{self, Read};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// The token of the mailbox's waker.
+pub(super) const WAKE: Token = Token(usize::MAX);
+
+/// The read buffer that all connections of a shard share.
+const READ_BUFFER: usize = 64 << 10;
+
+/// How many buffers one connection may fill in a turn, so that it does not keep the others waiting.
+const READS_PER_TURN: usize = 4;
+
+/// Events taken per turn.
+const EVENTS: usize = 1_024;
+
+pub(super) struct Shard<A: Application> {
+    poll: mio::Poll,
+    mailbox: Arc<Mailbox<Letter<A>>>,
+    count: Arc<AtomicUsize>,
+    hub: Hub,
+    connections: Connections,
+    application: A,
+    buffer: Vec<u8>,
+    /// Connections that have more to read than their share of this turn.
+    backlog: Vec<ConnectionKey>,
+    gone: Vec<ConnectionKey>,
+    /// The length of the drain, once it began.
+    drain: Option<Tick>,
+    /// When the application's clock last ticked.
+    ticked: Tick,
+}
+
+impl<A: Application> Shard<A> {
+    pub(super) fn new(
+        poll: mio::Poll,
+        mailbox: Arc<Mailbox<Letter<A>>>,
+        count: Arc<AtomicUsize>,
+        limits: Limits,
+        application: A,
+    ) -> Self {
+        Self {
+            poll,
+            mailbox,
+            count,
+            hub: Hub::default(),
+            connections: Connections::new(limits),
+            application,
+            buffer: vec![0; READ_BUFFER],
+            backlog: Vec::new(),
+            gone: Vec::new(),
+            drain: None,
+            ticked: 0,
+        }
+    }
+
+    /// Runs until the drain has closed the last connection.
+    pub(super) fn run(mut self) {
+        let mut events = Events::with_capacity(EVENTS);
+        let mut letters = Vec::new();
+        let mut due = Vec::new();
+        loop {
+            let wait = if self.backlog.is_empty() {
+                self.connections.wheel.until_next()
+            } else {
+                Duration::ZERO
+            };
+            if let Err(error) = self.poll.poll(&mut events, Some(wait))
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                tracing::error!(%error, "waiting for events failed");
+            }
+            self.connections.now = self.connections.wheel.now();
+            for key in std::mem::take(&mut self.backlog) {
+                self.read(key, false);
+            }
+            for event in &events {
+                if event.token() != WAKE {
+                    self.ready(event);
+                }
+            }
+            self.mailbox.collect(&mut letters);
+            for letter in letters.drain(..) {
+                self.open(letter);
+            }
+            self.go_on();
+            self.keep_time(&mut due);
+            self.settle();
+            self.bury();
+            if self.drain.is_some() && self.connections.slab.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn turn<R>(&mut self, act: impl FnOnce(&mut A, &mut Turn<'_>) -> R) -> R {
+        let mut turn = Turn {
+            hub: &mut self.hub,
+            connections: &mut self.connections,
+        };
+        act(&mut self.application, &mut turn)
+    }
+
+    fn ready(&mut self, event: &mio::event::Event) {
+        let key = event.token().0 as ConnectionKey;
+        if event.is_writable() {
+            self.flush(key);
+        }
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            self.read(key, event.is_read_closed() || event.is_error());
+        }
+    }
+
+    /// Reads what is there and hands over its messages. `to_end`: the peer has closed,
+    /// so that a short read is no sign that all was read.
+    fn read(&mut self, key: ConnectionKey, to_end: bool) {
+        for _ in 0..READS_PER_TURN {
+            let Some(connection) = self.connections.get(key) else {
+                return;
+            };
+            match connection.phase {
+                Phase::Gone => return,
+                // Nothing that it says matters any more, but its end does.
+                Phase::Open | Phase::Closing | Phase::Ending | Phase::Refused => {}
+            }
+            if connection.paused || connection.held || connection.unread.is_some() {
+                connection.readable = true;
+                return;
+            }
+            connection.readable = false;
+            match connection.stream.read(&mut self.buffer) {
+                Ok(0) => return self.remove(key),
+                Ok(read) => {
+                    connection.heard = self.connections.now;
+                    let mut buffer = std::mem::take(&mut self.buffer);
+                    self.consume(key, &mut buffer[..read]);
+                    self.buffer = buffer;
+                    if read < READ_BUFFER && !to_end {
+                        return;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return self.remove(key),
+            }
+        }
+        self.backlog.push(key);
+    }
+
+    /// Takes the frames from `input`; what may not be handed over yet is kept.
+    fn consume(&mut self, key: ConnectionKey, mut input: &mut [u8]) {
+        let limit = self.connections.limits.message;
+        while !input.is_empty() {
+            let Some(connection) = self.connections.get(key) else {
+                return;
+            };
+            match connection.phase {
+                Phase::Open if connection.paused || connection.held => {
+                    connection.unread = Some(Box::new(input.to_vec()));
+                    return;
+                }
+                Phase::Open | Phase::Closing => {}
+                Phase::Ending | Phase::Refused | Phase::Gone => return,
+            }
+            // The decoder is taken out so that the event it lends may be acted on.
+            let mut decoder = std::mem::take(&mut connection.decoder);
+            let used = match decoder.decode(input, limit) {
+                Ok((used, event)) => {
+                    if let Some(event) = event {
+                        self.act(key, event);
+                    }
+                    used
+                }
+                Err(error) => return self.refuse(key, &error),
+            };
+            self.put_back(key, decoder);
+            input = &mut input[used..];
+        }
+    }
+
+    fn put_back(&mut self, key: ConnectionKey, decoder: Decoder) {
+        if let Some(connection) = self.connections.get(key) {
+            connection.decoder = decoder;
+        }
+    }
+
+    fn act(&mut self, key: ConnectionKey, event: Event<'_>) {
+        let open = self
+            .connections
+            .get(key)
+            .is_some_and(|connection| connection.phase == Phase::Open);
+        let flow = match event {
+            Event::Text(text) if open => {
+                self.turn(|application, turn| application.text(key, text, turn))
+            }
+            Event::Binary(bytes) if open => {
+                self.turn(|application, turn| application.binary(key, bytes, turn))
+            }
+            Event::Ping(payload) if open => {
+                self.hub
+                    .reply(key, |out| push_frame(out, Opcode::Pong, payload));
+                Flow::Continue
+            }
+            Event::Close(code, _) => {
+                self.answer_close(key, code);
+                Flow::Continue
+            }
+            _ => Flow::Continue,
+        };
+        if flow == Flow::Pause
+            && let Some(connection) = self.connections.get(key)
+            && connection.phase == Phase::Open
+        {
+            connection.paused = true;
+        }
+    }
+
+    /// RFC 6455, section 5.5.1: a close frame is answered by one, then the server ends the connection.
+    fn answer_close(&mut self, key: ConnectionKey, code: Option<u16>) {
+        let Some(connection) = self.connections.get(key) else {
+            return;
+        };
+        if connection.phase == Phase::Open {
+            self.turn(|application, turn| application.closed(key, turn));
+            self.hub.reply(key, |out| match code {
+                Some(code) => push_close(out, code, ""),
+                None => push_frame(out, Opcode::Close, &[]),
+            });
+        }
+        self.connections.closing(key, Phase::Ending);
+        // Also where nothing is owed any more, so that `settle` would not come by.
+        self.connections.resumed.push(key);
+    }
+
+    /// The peer broke the protocol.
+    fn refuse(&mut self, key: ConnectionKey, error: &ProtocolError) {
+        let open = self
+            .connections
+            .get(key)
+            .is_some_and(|connection| connection.phase == Phase::Open);
+        if open {
+            self.turn(|application, turn| application.closed(key, turn));
+            self.hub
+                .reply(key, |out| push_close(out, error.code, error.reason));
+        }
+        self.connections.closing(key, Phase::Refused);
+        self.connections.resumed.push(key);
+    }
+
+    fn open(&mut self, letter: Letter<A>) {
+        match letter {
+            Letter::Command(command) => {
+                self.turn(|application, turn| application.command(command, turn));
+            }
+            Letter::Adopt(stream, read, opening) => {
+                if let Err(error) = self.adopt(stream, &read, opening) {
+                    tracing::warn!(%error, "a connection could not be taken over");
+                    self.count.fetch_sub(1, Ordering::Relaxed);
+                }
+            }
+            Letter::Drain(within) => self.drain(within),
+        }
+    }
+
+    fn adopt(&mut self, stream: TcpStream, read: &Bytes, opening: A::Opening) -> io::Result<()> {
+        stream.set_nonblocking(true)?;
+        let mut stream = mio::net::TcpStream::from_std(stream);
+        let entry = self.connections.slab.vacant_entry();
+        let key = entry.key() as ConnectionKey;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll
+            .registry()
+            .register(&mut stream, Token(key as usize), interest)?;
+        entry.insert(Connection::new(stream, self.connections.now));
+        let ping = ticks(self.connections.limits.ping);
+        self.connections.set_timer(key, self.connections.now + ping);
+        let flow = self.turn(|application, turn| application.opened(key, opening, turn));
+        if let Some(connection) = self.connections.get(key) {
+            connection.paused = flow == Flow::Pause;
+        }
+        if !read.is_empty() {
+            self.consume(key, &mut read.to_vec());
+        }
+        if let Some(over) = self.drain {
+            self.drain_one(key, over);
+        }
+        Ok(())
+    }
+
+    /// Connections whose pause, hold or life ended go on from where they stopped.
+    fn go_on(&mut self) {
+        while let Some(key) = self.connections.resumed.pop() {
+            self.flush(key);
+            let Some(connection) = self.connections.get(key) else {
+                continue;
+            };
+            if connection.paused || connection.held {
+                continue;
+            }
+            let readable = connection.readable;
+            if let Some(mut unread) = connection.unread.take() {
+                self.consume(key, &mut unread);
+            }
+            if readable {
+                self.read(key, true);
+            }
+        }
+    }
+
+    fn keep_time(&mut self, due: &mut Vec<Due>) {
+        let before = due.len();
+        self.connections.wheel.advance(self.connections.now, due);
+        for due in due.drain(before..) {
+            self.fire(due);
+        }
+        if std::mem::replace(&mut self.ticked, self.connections.now) != self.connections.now {
+            self.turn(|application, turn| application.tick(turn));
+        }
+    }
+
+    fn fire(&mut self, due: Due) {
+        let key = due.connection;
+        let now = self.connections.now;
+        let (ping, idle) = {
+            let limits = &self.connections.limits;
+            (ticks(limits.ping), ticks(limits.idle))
+        };
+        let Some(connection) = self.connections.get(key) else {
+            return;
+        };
+        if connection.timer != due.at {
+            return;
+        }
+        if now >= connection.deadline {
+            return match connection.phase {
+                Phase::Open => self.close(key, close::GOING_AWAY, "the host is shutting down"),
+                _ => self.remove(key),
+            };
+        }
+        let silent = now.saturating_sub(connection.heard);
+        if connection.phase == Phase::Open && silent >= idle {
+            return self.close(key, close::NO_PONG, "no pong");
+        }
+        let deadline = connection.deadline;
+        if connection.phase == Phase::Open && silent >= ping {
+            self.hub
+                .reply(key, |out| push_frame(out, Opcode::Ping, &[]));
+        }
+        let next = if silent >= ping {
+            now + ping.min(idle.saturating_sub(silent)).max(1)
+        } else {
+            now + ping - silent
+        };
+        self.connections.set_timer(key, next.min(deadline));
+    }
+
+    /// Closes an open connection on the shard's own account.
+    fn close(&mut self, key: ConnectionKey, code: u16, reason: &str) {
+        self.turn(|application, turn| {
+            application.closed(key, turn);
+            turn.close(key, code, reason);
+        });
+    }
+
+    fn drain(&mut self, within: Duration) {
+        let over = ticks(within);
+        self.drain = Some(over);
+        let keys: Vec<_> = self.connections.slab.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            self.drain_one(key as ConnectionKey, over);
+        }
+    }
+
+    /// Gives a connection its moment within the drain: spread evenly by its number, so
+    /// that those who come back do not come all at once.
+    fn drain_one(&mut self, key: ConnectionKey, over: Tick) {
+        /// Leaves time to say goodbye within the drain.
+        const LAST_PART: Tick = 2;
+        let spread = (over / LAST_PART).max(1);
+        let at = self.connections.now + key.wrapping_mul(0x9E37_79B1) % spread;
+        if let Some(connection) = self.connections.get(key)
+            && connection.phase == Phase::Open
+        {
+            connection.deadline = at;
+            self.connections.set_timer(key, at);
+        }
+    }
+
+    /// Writes what every connection is owed.
+    fn settle(&mut self) {
+        let connections = &mut self.connections;
+        let limit = connections.limits.queue;
+        let mut slow = Vec::new();
+        let mut broken = Vec::new();
+        let mut ending = Vec::new();
+        self.hub.settle(|key, logs, pieces| {
+            let Some(connection) = connections.get(key) else {
+                return;
+            };
+            if connection.phase == Phase::Gone {
+                return;
+            }
+            match connection.deliver(logs, pieces, limit) {
+                Err(_) => broken.push(key),
+                Ok(false) if connection.phase == Phase::Open => slow.push(key),
+                Ok(_) if connection.phase != Phase::Open => ending.push(key),
+                Ok(_) => {}
+            }
+        });
+        for key in broken {
+            self.remove(key);
+        }
+        for key in ending {
+            self.flush(key);
+        }
+        for key in slow {
+            self.drop_slow(key);
+        }
+    }
+
+    /// The consumer fell behind: it is told to come back, and what it did not take is dropped.
+    fn drop_slow(&mut self, key: ConnectionKey) {
+        self.turn(|application, turn| application.closed(key, turn));
+        // Leaving its rooms may have put more on its account.
+        self.hub.forget(key);
+        if let Some(connection) = self.connections.get(key) {
+            connection.abandon(close::SLOW, "slow consumer");
+        }
+        self.connections.closing(key, Phase::Closing);
+        self.flush(key);
+    }
+
+    fn flush(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.connections.get(key) else {
+            return;
+        };
+        if connection.phase == Phase::Gone {
+            return;
+        }
+        if connection.flush().is_err() {
+            return self.remove(key);
+        }
+        if connection.outbox.is_none() && !self.hub.owes(key) {
+            match connection.phase {
+                Phase::Ending => self.remove(key),
+                // Closing with input unread would reset the connection and take the close
+                // frame with it, so the peer is left to end it.
+                Phase::Refused => {
+                    let _ = connection.stream.shutdown(Shutdown::Write);
+                }
+                Phase::Open | Phase::Closing | Phase::Gone => {}
+            }
+        }
+    }
+
+    /// Marks a connection for removal at the end of the turn; until then its number is not given again.
+    fn remove(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.connections.get(key) else {
+            return;
+        };
+        let before = std::mem::replace(&mut connection.phase, Phase::Gone);
+        if before == Phase::Gone {
+            return;
+        }
+        if before == Phase::Open {
+            self.turn(|application, turn| application.closed(key, turn));
+        }
+        self.gone.push(key);
+    }
+
+    fn bury(&mut self) {
+        for key in self.gone.drain(..) {
+            self.hub.forget(key);
+            if let Some(mut connection) = self.connections.slab.try_remove(key as usize) {
+                // The socket is closed by its drop; a failure here leaves nothing to do.
+                let _ = self.poll.registry().deregister(&mut connection.stream);
+                let _ = connection.stream.shutdown(Shutdown::Both);
+                self.count.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! The read cache: exact, because this process is the only writer.
+//!
+//! Owns the cached values and the fences that keep them true. Evicting is left to
+//! `quick_cache`; nothing here depends on what it keeps.
+//!
+//! A write passes through three steps. [`ReadCache::begin`], before the commit, takes
+//! the keys out and forbids filling them in; [`ReadCache::end`], after it, puts the new
+//! values in and allows filling again. In between, reads of these keys go to the
+//! database, so what a reader sees changes at one moment only: SQLite's commit. A fill
+//! carries the version its fence had before the database was read, and is dropped if
+//! a write began since.
+
+use super::locked;
+use bytes::Bytes;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, Equivalent, OptionsBuilder, Weighter};
+use std::hash::BuildHasher;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Memory for cached keys and values. Enough for the records of some hundred
+/// thousand users; small beside what as many sessions need.
+const CACHE_BYTES: u64 = 64 << 20;
+
+/// Larger values are read from the database each time: a few of them would
+/// displace everything else.
+const CACHED_VALUE_LIMIT: usize = 256 << 10;
+
+/// What an entry costs beside its key and value.
+const ENTRY_OVERHEAD: u64 = 128;
+
+/// How many entries the cache makes room for at the start.
+const EXPECTED_ENTRIES: usize = 4_096;
+
+/// Independent locks of the cache. Each has its share of [`CACHE_BYTES`], which must
+/// hold several values of [`CACHED_VALUE_LIMIT`].
+const SHARDS: usize = 16;
+
+/// Number of fences. Keys that share one only cost each other a fill.
+const FENCES: usize = 1_024;
+
+/// A cached key: the space's number and the key in it.
+#[derive(Hash, PartialEq, Eq)]
+struct Key {
+    space: u32,
+    key: Box<str>,
+}
+
+/// Hashes as [`Key`] does, without owning the text.
+#[derive(Hash)]
+struct KeyRef<'a> {
+    space: u32,
+    key: &'a str,
+}
+
+impl Equivalent<Key> for KeyRef<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        self.space == key.space && *self.key == *key.key
+    }
+}
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<Key, Option<Bytes>> for ByBytes {
+    fn weight(&self, key: &Key, value: &Option<Bytes>) -> u64 {
+        let bytes = key.key.len() + value.as_ref().map_or(0, Bytes::len);
+        ENTRY_OVERHEAD + bytes as u64
+    }
+}
+
+#[derive(Default)]
+struct Fence {
+    /// Counts the writes that began.
+    version: u64,
+    /// Writes that began and did not end.
+    pending: u32,
+}
+
+/// The right to fill in what is read from the database after it was given.
+pub(super) struct Fill {
+    fence: usize,
+    /// `None` if a write was under way.
+    version: Option<u64>,
+}
+
+/// What the cache knows of a key.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Lookup {
+    /// Its value, or that it is absent.
+    Known(Option<Bytes>),
+    /// Nothing.
+    Unknown,
+}
+
+impl Lookup {
+    /// The value, where there is one.
+    pub(super) fn value(self) -> Option<Bytes> {
+        match self {
+            Self::Known(value) => value,
+            Self::Unknown => None,
+        }
+    }
+}
+
+/// One key as a commit leaves it; `None` if it was removed.
+pub(super) struct Written {
+    pub(super) space: u32,
+    pub(super) key: String,
+    pub(super) value: Option<Bytes>,
+}
+
+pub(super) struct ReadCache {
+    entries: Cache<Key, Option<Bytes>, ByBytes>,
+    fences: Box<[Mutex<Fence>]>,
+    hasher: DefaultHashBuilder,
+    /// Counts the groups of writes that began.
+    sequence: AtomicU64,
+}
+
+impl ReadCache {
+    pub(super) fn new() -> Result<Self, String> {
+        let options = OptionsBuilder::new()
+            .shards(SHARDS)
+            .estimated_items_capacity(EXPECTED_ENTRIES)
+            .weight_capacity(CACHE_BYTES)
+            .build()
+            .map_err(|error| error.to_string())?;
+        let entries = Cache::with_options(
+            options,
+            ByBytes,
+            DefaultHashBuilder::default(),
+            DefaultLifecycle::default(),
+        );
+        let fences = (0..FENCES).map(|_| Mutex::default()).collect();
+        Ok(Self {
+            entries,
+            fences,
+            hasher: DefaultHashBuilder::default(),
+            sequence: AtomicU64::new(0),
+        })
+    }
+
+    /// What is known of `key`.
+    pub(super) fn get(&self, space: u32, key: &str) -> Lookup {
+        match self.entries.get(&KeyRef { space, key }) {
+            Some(value) => Lookup::Known(value),
+            None => Lookup::Unknown,
+        }
+    }
+
+    /// Moves with every group of writes. Values of several keys belong together if
+    /// this is the same before the first and after the last of them was looked up.
+    pub(super) fn sequence(&self) -> u64 {
+        self.sequence.load(Ordering::SeqCst)
+    }
+
+    /// To be called before the database is read.
+    pub(super) fn prepare(&self, space: u32, key: &str) -> Fill {
+        let index = self.fence(space, key);
+        let fence = locked(&self.fences[index]);
+        Fill {
+            fence: index,
+            version: (fence.pending == 0).then_some(fence.version),
+        }
+    }
+
+    /// Keeps what the database held, unless a write of the key began meanwhile.
+    pub(super) fn fill(&self, fill: &Fill, space: u32, key: &str, value: Option<&Bytes>) {
+        if !worth_caching(value) {
+            return;
+        }
+        let fence = locked(&self.fences[fill.fence]);
+        if fence.pending == 0 && fill.version == Some(fence.version) {
+            self.entries.insert(
+                Key {
+                    space,
+                    key: key.into(),
+                },
+                value.cloned(),
+            );
+        }
+    }
+
+    /// To be called before `group` is committed.
+    pub(super) fn begin<'a>(&self, group: impl Iterator<Item = &'a Written>) {
+        for written in group {
+            let mut fence = locked(&self.fences[self.fence(written.space, &written.key)]);
+            fence.version += 1;
+            fence.pending += 1;
+            self.entries.remove(&KeyRef {
+                space: written.space,
+                key: &written.key,
+            });
+        }
+        // After the removals and before the commit: a reader that saw an old value
+        // and a new one of the same group also sees this number move.
+        self.sequence.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// To be called once after each [`ReadCache::begin`], with the same writes, whether
+    /// they were `committed` or not.
+    pub(super) fn end<'a>(&self, group: impl Iterator<Item = &'a Written>, committed: bool) {
+        for written in group {
+            let Written { space, key, value } = written;
+            let mut fence = locked(&self.fences[self.fence(*space, key)]);
+            fence.pending = fence.pending.saturating_sub(1);
+            if !committed {
+                continue;
+            }
+            if worth_caching(value.as_ref()) {
+                // Copied, so that a small value does not keep the large buffer
+                // alive that it was cut from.
+                let value = value.as_deref().map(Bytes::copy_from_slice);
+                self.entries.insert(
+                    Key {
+                        space: *space,
+                        key: key.as_str().into(),
+                    },
+                    value,
+                );
+            } else {
+                // An earlier write of the same group may have put its value in.
+                self.entries.remove(&KeyRef { space: *space, key });
+            }
+        }
+    }
+
+    /// Forgets everything, fills under way included.
+    pub(super) fn clear(&self) {
+        for fence in &self.fences {
+            locked(fence).version += 1;
+        }
+        self.entries.clear();
+        self.sequence.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn fence(&self, space: u32, key: &str) -> usize {
+        // The low bits suffice, whatever the width of `usize`.
+        self.hasher.hash_one(KeyRef { space, key }) as usize % FENCES
+    }
+}
+
+fn worth_caching(value: Option<&Bytes>) -> bool {
+    value.is_none_or(|value| value.len() <= CACHED_VALUE_LIMIT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Lookup::{Known, Unknown};
+    use super::{CACHE_BYTES, CACHED_VALUE_LIMIT, ReadCache, Written};
+    use bytes::Bytes;
+
+    fn cache() -> ReadCache {
+        ReadCache::new().unwrap()
+    }
+
+    fn written(key: &str, value: Option<&'static [u8]>) -> Written {
+        Written {
+            space: 1,
+            key: key.to_owned(),
+            value: value.map(Bytes::from_static),
+        }
+    }
+
+    #[test]
+    fn absence_is_cached_per_space() {
+        let cache = cache();
+        let fill = cache.prepare(1, "a");
+        cache.fill(&fill, 1, "a", None);
+        assert_eq!(cache.get(1, "a"), Known(None));
+        assert_eq!(cache.get(2, "a"), Unknown);
+    }
+
+    #[test]
+    fn a_fill_that_races_a_write_loses() {
+        let cache = cache();
+        let old = Bytes::from_static(b"old");
+        let write = [written("a", Some(b"new"))];
+
+        let before = cache.prepare(1, "a");
+        cache.begin(write.iter());
+        let during = cache.prepare(1, "a");
+        cache.fill(&before, 1, "a", Some(&old));
+        cache.fill(&during, 1, "a", Some(&old));
+        assert_eq!(
+            cache.get(1, "a"),
+            Unknown,
+            "a key being written is not filled in"
+        );
+
+        cache.end(write.iter(), true);
+        cache.fill(&before, 1, "a", Some(&old));
+        cache.fill(&during, 1, "a", Some(&old));
+        assert_eq!(cache.get(1, "a"), Known(Some(Bytes::from_static(b"new"))));
+    }
+
+    #[test]
+    fn a_write_that_failed_leaves_nothing() {
+        let cache = cache();
+        let fill = cache.prepare(1, "a");
+        cache.fill(&fill, 1, "a", None);
+        let write = [written("a", Some(b"new"))];
+        cache.begin(write.iter());
+        cache.end(write.iter(), false);
+        assert_eq!(cache.get(1, "a"), Unknown);
+        let fill = cache.prepare(1, "a");
+        cache.fill(&fill, 1, "a", None);
+        assert_eq!(cache.get(1, "a"), Known(None), "filling is allowed again");
+    }
+
+    #[test]
+    fn the_sequence_moves_between_removal_and_commit() {
+        let cache = cache();
+        let before = cache.sequence();
+        cache.begin([written("a", None)].iter());
+        assert_ne!(cache.sequence(), before);
+    }
+
+    #[test]
+    fn a_key_written_twice_in_a_group_has_the_last_value() {
+        let cache = cache();
+        let large = Written {
+            value: Some(vec![0; CACHED_VALUE_LIMIT + 1].into()),
+            ..written("a", None)
+        };
+        let group = [written("a", Some(b"first")), large];
+        cache.begin(group.iter());
+        cache.end(group.iter(), true);
+        assert_eq!(cache.get(1, "a"), Unknown);
+    }
+
+    #[test]
+    fn clearing_stops_fills_under_way() {
+        let cache = cache();
+        let fill = cache.prepare(1, "a");
+        cache.clear();
+        cache.fill(&fill, 1, "a", None);
+        assert_eq!(cache.get(1, "a"), Unknown);
+    }
+
+    #[test]
+    fn memory_is_bounded_by_bytes() {
+        let cache = cache();
+        let value = Bytes::from(vec![7; 64 << 10]);
+        for number in 0..4_096 {
+            let key = number.to_string();
+            let fill = cache.prepare(1, &key);
+            cache.fill(&fill, 1, &key, Some(&value));
+        }
+        assert!(cache.entries.weight() <= CACHE_BYTES);
+        assert!(cache.entries.len() > 500, "most of the room is used");
+    }
+}

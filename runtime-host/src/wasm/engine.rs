@@ -1,0 +1,214 @@
+//! Engines, compilation and the cache of compiled code.
+//!
+//! Two engines, because two kinds of call want opposite things: `rest` runs
+//! asynchronously on the workers of tokio with instances from a pool, `authority`
+//! synchronously on threads of its own. Both count time in epochs of [`TICK`], which
+//! one thread advances, and share one cache folder. Which imports a component gets
+//! is not decided here.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use wasmtime::component::Component;
+use wasmtime::{
+    Cache, CacheConfig, Config, Engine, EngineWeak, InstanceAllocationStrategy,
+    PoolingAllocationConfig,
+};
+
+/// The length of one epoch: how finely a component's time is measured, and how long an
+/// endless loop keeps a worker of tokio before it has to yield.
+pub const TICK: Duration = Duration::from_millis(5);
+
+/// The memory one instance of a REST component may use, in bytes, summed over its memories.
+pub const REST_MEMORY_LIMIT: usize = 128 << 20;
+
+/// Core instances of one component: an SDK component has its own module and a handful of shims.
+const CORE_INSTANCES_PER_COMPONENT: u32 = 32;
+
+/// Linear memories of one component. One is usual; adapters may bring another.
+const MEMORIES_PER_COMPONENT: u32 = 4;
+
+/// Tables of one component.
+const TABLES_PER_COMPONENT: u32 = 16;
+
+/// Elements of one table: function pointers, of which a large program has a few thousand.
+const TABLE_ELEMENTS: usize = 100_000;
+
+/// Bytes of a pooled memory that are zeroed by hand rather than given back to the kernel
+/// between two instances. Most components touch less than this.
+const KEEP_RESIDENT: usize = 512 << 10;
+
+/// Bytes of machine stack that a component may use. Deep recursion ends in a trap.
+const STACK_LIMIT: usize = 512 << 10;
+
+/// What to build the engines with.
+#[derive(Debug, Clone)]
+pub struct EngineSettings {
+    /// The folder for compiled code; `None` compiles at every start.
+    pub cache: Option<PathBuf>,
+    /// How many instances of REST components may exist at once, over all components.
+    pub instances: u32,
+}
+
+/// Why the engines could not be built or a component not be compiled.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The machine or the configuration does not allow it.
+    #[error("cannot start the WebAssembly engine: {0}")]
+    Start(String),
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is no valid component.
+    #[error("{path} is not a WebAssembly component that this host can run: {reason}")]
+    Compile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The engines. Dropping the last clone ends the ticking thread.
+#[derive(Clone)]
+pub struct Engines {
+    pub(super) rest: Engine,
+    pub(super) authority: Engine,
+}
+
+impl std::fmt::Debug for Engines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engines").finish_non_exhaustive()
+    }
+}
+
+/// A compiled component.
+#[derive(Clone)]
+pub struct Compiled(pub(super) Component);
+
+impl std::fmt::Debug for Compiled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Compiled").finish_non_exhaustive()
+    }
+}
+
+impl Engines {
+    /// Builds both engines and starts the thread that advances their epochs.
+    pub fn new(settings: &EngineSettings) -> Result<Self, EngineError> {
+        let start = |error: wasmtime::Error| EngineError::Start(format!("{error:#}"));
+        let cache = settings.cache.as_deref().map(open_cache).transpose()?;
+
+        let mut config = rest_config(cache.clone());
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(
+            settings.instances,
+        )));
+        let rest = match Engine::new(&config) {
+            Ok(engine) => engine,
+            Err(error) => {
+                // A limit on address space (`ulimit -v`, some containers) forbids the pool's
+                // reservation. Instances are then allocated one by one, which is slower.
+                tracing::warn!(%error, "no pool of instances; allocating them one by one");
+                config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+                Engine::new(&config).map_err(start)?
+            }
+        };
+
+        let mut config = Config::new();
+        config.concurrency_support(false);
+        common(&mut config, cache);
+        let authority = Engine::new(&config).map_err(start)?;
+
+        let ticked = [rest.weak(), authority.weak()];
+        std::thread::Builder::new()
+            .name("sschat-epochs".into())
+            .spawn(move || tick(&ticked))
+            .map_err(|error| EngineError::Start(error.to_string()))?;
+        Ok(Self { rest, authority })
+    }
+
+    /// Compiles a component for [`super::rest`], or loads it from the cache.
+    pub fn compile_rest(&self, path: &Path) -> Result<Compiled, EngineError> {
+        compile(&self.rest, path)
+    }
+
+    /// Compiles a component for [`super::authority`], or loads it from the cache.
+    pub fn compile_authority(&self, path: &Path) -> Result<Compiled, EngineError> {
+        compile(&self.authority, path)
+    }
+}
+
+fn compile(engine: &Engine, path: &Path) -> Result<Compiled, EngineError> {
+    let bytes = std::fs::read(path).map_err(|source| EngineError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    Component::new(engine, bytes)
+        .map(Compiled)
+        .map_err(|error| EngineError::Compile {
+            path: path.to_owned(),
+            reason: format!("{error:#}"),
+        })
+}
+
+fn rest_config(cache: Option<Cache>) -> Config {
+    let mut config = Config::new();
+    config.wasm_component_model_async(true);
+    common(&mut config, cache);
+    config
+}
+
+fn common(config: &mut Config, cache: Option<Cache>) {
+    config
+        .epoch_interruption(true)
+        .max_wasm_stack(STACK_LIMIT)
+        .cache(cache);
+}
+
+fn pool(instances: u32) -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(instances)
+        .total_core_instances(instances.saturating_mul(8))
+        .total_memories(instances)
+        .total_tables(instances.saturating_mul(4))
+        .total_stacks(instances.saturating_mul(2))
+        .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
+        .max_memories_per_component(MEMORIES_PER_COMPONENT)
+        .max_tables_per_component(TABLES_PER_COMPONENT)
+        .table_elements(TABLE_ELEMENTS)
+        .max_memory_size(REST_MEMORY_LIMIT)
+        .linear_memory_keep_resident(KEEP_RESIDENT)
+        .table_keep_resident(KEEP_RESIDENT);
+    pool
+}
+
+fn open_cache(folder: &Path) -> Result<Cache, EngineError> {
+    let start = |reason: String| {
+        EngineError::Start(format!(
+            "the code cache at {} cannot be used: {reason}",
+            folder.display()
+        ))
+    };
+    std::fs::create_dir_all(folder).map_err(|error| start(error.to_string()))?;
+    let folder = std::path::absolute(folder).map_err(|error| start(error.to_string()))?;
+    let mut config = CacheConfig::new();
+    config.with_directory(&folder);
+    Cache::new(config).map_err(|error| start(format!("{error:#}")))
+}
+
+fn tick(engines: &[EngineWeak]) {
+    loop {
+        std::thread::sleep(TICK);
+        let mut alive = false;
+        for engine in engines.iter().filter_map(EngineWeak::upgrade) {
+            engine.increment_epoch();
+            alive = true;
+        }
+        if !alive {
+            return;
+        }
+    }
+}

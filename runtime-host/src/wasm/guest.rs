@@ -1,0 +1,170 @@
+//! What one instance of a REST component has: its resources, its limits and its grants.
+
+use super::bindings::rest;
+use super::engine::REST_MEMORY_LIMIT;
+use super::keyvalue::{KeyValue, KeyValueView, Stores};
+use super::logs::{Log, Source};
+use super::outbound::{AllowedHosts, Outbound};
+use super::variables::{Variables, VariablesView};
+use std::collections::HashMap;
+use std::sync::Arc;
+use wasmtime::component::{Linker, ResourceTable};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+/// Handles that one instance may hold at once: streams, bodies, opened stores.
+const HANDLE_LIMIT: usize = 4_096;
+
+/// Bytes of random numbers that one call may ask for.
+const RANDOM_LIMIT: u64 = 1 << 20;
+
+/// Elements that one table may grow to.
+const TABLE_LIMIT: usize = 100_000;
+
+/// What the manifest grants a component. Everything else is refused.
+#[derive(Clone)]
+pub struct Grants {
+    /// The component's name in the manifest.
+    pub component: Arc<str>,
+    /// Its stores by label.
+    pub stores: Stores,
+    /// Its variables, resolved.
+    pub variables: HashMap<String, String>,
+    /// Its environment variables.
+    pub environment: Vec<(String, String)>,
+    /// Where it may connect to.
+    pub outbound: AllowedHosts,
+}
+
+impl std::fmt::Debug for Grants {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Variables and environment may hold secrets.
+        f.debug_struct("Grants")
+            .field("component", &self.component)
+            .field("stores", &self.stores.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The data of one instance's store.
+pub(super) struct Guest {
+    table: ResourceTable,
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    outbound: Outbound,
+    grants: Arc<Grants>,
+    pub(super) limits: Limits,
+}
+
+impl Guest {
+    pub(super) fn new(grants: &Arc<Grants>, log: &Arc<Log>) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLE_LIMIT);
+        let mut wasi = WasiCtx::builder();
+        wasi.envs(&grants.environment)
+            .max_random_size(RANDOM_LIMIT)
+            .stdout(log.stream(Source::Stdout))
+            .stderr(log.stream(Source::Stderr));
+        if grants.outbound.allow_some_socket() {
+            let allowed = grants.outbound.clone();
+            wasi.allow_ip_name_lookup(true)
+                .socket_addr_check(move |address, _| {
+                    let allow = allowed.allow_socket(&address);
+                    Box::pin(async move { allow })
+                });
+        }
+        Self {
+            table,
+            wasi: wasi.build(),
+            http: WasiHttpCtx::new(),
+            outbound: Outbound {
+                component: grants.component.clone(),
+                allowed: grants.outbound.clone(),
+            },
+            grants: grants.clone(),
+            limits: Limits::new(REST_MEMORY_LIMIT),
+        }
+    }
+
+    fn key_value(&mut self) -> KeyValueView<'_> {
+        KeyValueView {
+            table: &mut self.table,
+            stores: &self.grants.stores,
+        }
+    }
+
+    fn variables(&mut self) -> VariablesView<'_> {
+        VariablesView(&self.grants.variables)
+    }
+}
+
+impl WasiView for Guest {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for Guest {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            hooks: &mut self.outbound,
+            table: &mut self.table,
+            ctx: &mut self.http,
+        }
+    }
+}
+
+/// Offers everything that a REST component may import.
+pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    wasmtime_wasi::p3::add_to_linker(linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    wasmtime_wasi_http::p3::add_to_linker(linker)?;
+    rest::spin::key_value::key_value::add_to_linker::<_, KeyValue>(linker, Guest::key_value)?;
+    rest::spin::variables::variables::add_to_linker::<_, Variables>(linker, Guest::variables)?;
+    rest::wasi::keyvalue::store::add_to_linker::<_, KeyValue>(linker, Guest::key_value)?;
+    rest::wasi::keyvalue::atomics::add_to_linker::<_, KeyValue>(linker, Guest::key_value)?;
+    rest::wasi::keyvalue::batch::add_to_linker::<_, KeyValue>(linker, Guest::key_value)?;
+    Ok(())
+}
+
+/// Bounds what an instance allocates: the sum of its linear memories, and its tables.
+pub(super) struct Limits {
+    memory_left: usize,
+}
+
+impl Limits {
+    pub(super) fn new(memory: usize) -> Self {
+        Self {
+            memory_left: memory,
+        }
+    }
+}
+
+impl wasmtime::ResourceLimiter for Limits {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let more = desired.saturating_sub(current);
+        if more > self.memory_left || maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        self.memory_left -= more;
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(desired <= TABLE_LIMIT && maximum.is_none_or(|maximum| desired <= maximum))
+    }
+}

@@ -1,0 +1,172 @@
+//! How instances of REST components live: made on demand, one request at a time,
+//! replaced after [`super::rest::REUSE_LIMIT`] requests, dropped when idle or late.
+//!
+//! Time: an instance yields to tokio at every epoch tick, so an endless loop never keeps
+//! a worker from other tasks, and when its budget is over it is dropped where it stands.
+
+use super::guest::{Grants, Guest};
+use super::logs::Log;
+use super::rest::{IDLE_LIMIT, REUSE_LIMIT};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use tokio::time::Sleep;
+use wasmtime::component::GuestTaskId;
+use wasmtime::{Engine, PoolConcurrencyLimitError, Store, StoreContextMut};
+use wasmtime_wasi_http::WasiHttpView;
+use wasmtime_wasi_http::handler::{
+    HandlerState, Instance, ProxyPre, ShouldAccept, WorkerExpiration, WorkerState, WorkerStatus,
+};
+
+/// What is added to a budget where the exact enforcement lies elsewhere.
+pub(super) const GRACE: Duration = Duration::from_millis(500);
+
+/// What all instances of one component share.
+pub(super) struct Handler {
+    pub(super) pre: ProxyPre<Guest>,
+    pub(super) engine: Engine,
+    pub(super) grants: Arc<Grants>,
+    pub(super) log: Arc<Log>,
+    pub(super) budget: Duration,
+}
+
+/// Instantiation took longer than a request may.
+#[derive(Debug, thiserror::Error)]
+#[error("instantiation took too long")]
+pub(super) struct InstantiationTimeout;
+
+/// Why a request got no response, as far as its worker can tell.
+#[derive(Debug, Default)]
+pub(super) struct RequestFailed(AtomicBool);
+
+impl RequestFailed {
+    pub(super) fn timed_out(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl HandlerState for Handler {
+    type StoreData = Guest;
+    type WorkerExpiration = Expiration;
+    type WorkerState = Worker;
+
+    async fn instantiate(&self) -> wasmtime::Result<Instance<Guest, Expiration, Worker>> {
+        let mut store = Store::new(&self.engine, Guest::new(&self.grants, &self.log));
+        store.limiter(|guest| &mut guest.limits);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_async_yield_and_update(1);
+        let instantiated = self.pre.instantiate_async(&mut store);
+        let proxy = tokio::time::timeout(self.budget, instantiated)
+            .await
+            .map_err(|_| InstantiationTimeout)??;
+        let current = Arc::new(Mutex::new(None));
+        Ok(Instance {
+            store,
+            proxy,
+            view: Guest::http,
+            expiration: Expiration {
+                budget: self.budget,
+                current: current.clone(),
+                alarm: None,
+            },
+            state: Worker {
+                component: self.grants.component.clone(),
+                current,
+            },
+        })
+    }
+}
+
+/// The request that an instance works on.
+type Current = Arc<Mutex<Option<Arc<RequestFailed>>>>;
+
+/// One instance's rules.
+pub(super) struct Worker {
+    component: Arc<str>,
+    current: Current,
+}
+
+impl WorkerState for Worker {
+    type StoreData = Guest;
+    type RequestData = Arc<RequestFailed>;
+
+    fn should_accept_request(&self, concurrent: usize, total: usize) -> ShouldAccept {
+        if total >= REUSE_LIMIT {
+            ShouldAccept::Never
+        } else if concurrent > 0 {
+            // A trap ends an instance with everything in it, so nobody shares one.
+            ShouldAccept::No
+        } else {
+            ShouldAccept::Yes
+        }
+    }
+
+    fn on_request_start(
+        &self,
+        _store: StoreContextMut<'_, Guest>,
+        request: Arc<RequestFailed>,
+        _task: GuestTaskId,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + Sync>> {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(request);
+        // `Expiration` alone keeps the time: it also sees instances that compute.
+        Box::pin(std::future::pending())
+    }
+
+    fn drop(&self, store: Store<Guest>, result: Result<(), wasmtime::Error>) {
+        if let Err(error) = result {
+            let component = &*self.component;
+            tracing::error!(component, error = %format_args!("{error:?}"), "an instance ended");
+        }
+        drop(store);
+    }
+}
+
+/// Ends an instance that is late or idle for too long.
+pub(super) struct Expiration {
+    budget: Duration,
+    current: Current,
+    /// Set to the earliest deadline it was ever asked for; re-armed when it rings early,
+    /// which makes it once a few seconds and not once a request.
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+impl WorkerExpiration for Expiration {
+    fn poll(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        status: WorkerStatus,
+        start: Instant,
+    ) -> Poll<()> {
+        let limit = match status {
+            WorkerStatus::Idle => IDLE_LIMIT,
+            WorkerStatus::Requests | WorkerStatus::PostReturn => self.budget,
+        };
+        let deadline = tokio::time::Instant::from_std(start + limit);
+        let alarm = self
+            .alarm
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if deadline < alarm.deadline() {
+            alarm.as_mut().reset(deadline);
+        }
+        while alarm.as_mut().poll(cx).is_ready() {
+            if tokio::time::Instant::now() >= deadline {
+                if status == WorkerStatus::Requests {
+                    let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+                    if let Some(request) = current.take() {
+                        request.0.store(true, Ordering::Release);
+                    }
+                }
+                return Poll::Ready(());
+            }
+            alarm.as_mut().reset(deadline);
+        }
+        Poll::Pending
+    }
+}
+
+/// Whether instantiation failed because all places of the pool are taken.
+pub(super) fn is_pool_exhausted(error: &wasmtime::Error) -> bool {
+    error.is::<PoolConcurrencyLimitError>()
+}

@@ -1,0 +1,39 @@
+//! What both key-value interfaces share: an opened store and its grants.
+
+use crate::store::{KEY_LIMIT, Store, StoreError};
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::sync::Arc;
+use wasmtime::component::{HasData, ResourceTable};
+
+/// Keys in one page of a listing.
+pub(super) const LIST_PAGE: usize = 256;
+
+/// What one opening of a store refers to. Opening costs nothing and holds nothing.
+#[allow(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct OpenStore(pub(super) Arc<dyn Store>);
+
+/// The stores of one component by their label in `key_value_stores`.
+pub type Stores = HashMap<String, Arc<dyn Store>>;
+
+/// Names [`KeyValueView`] as the data that the generated bindings work on.
+pub(super) struct KeyValue;
+
+impl HasData for KeyValue {
+    type Data<'a> = KeyValueView<'a>;
+}
+
+/// One instance's view of its stores.
+pub(super) struct KeyValueView<'a> {
+    pub(super) table: &'a mut ResourceTable,
+    pub(super) stores: &'a Stores,
+}
+
+/// Reads one key.
+pub(super) async fn get(store: &dyn Store, key: &str) -> Result<Option<Bytes>, StoreError> {
+    // A key that cannot be stored is absent; asking for it is no error.
+    if key.len() > KEY_LIMIT {
+        return Ok(None);
+    }
+    store.get(key).await
+}

@@ -6,6 +6,8 @@
 //! Absent on purpose: sockets, clocks, tasks and locks (the shards own those), and any opinion on who may do what (that
 //! is the node's and the policy's). Everything here is a function of its arguments, so that it can be tested byte by byte.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
 pub mod close;
 pub mod seed;
 pub mod websocket;

@@ -16,6 +16,9 @@ use super::nesting;
 /// be able to stop the clients of all others.
 pub const MAX_DEPTH: usize = 100;
 
+/// The longest text of a [`Refused`] in bytes, so that bad messages are not sent back in full.
+const MAX_REFUSAL: usize = 160;
+
 /// What a client asks for. Strings are borrowed from the message unless they contain escapes.
 #[derive(Clone, Debug)]
 pub enum Command<'a> {
@@ -121,9 +124,11 @@ impl Refused {
 /// # Errors
 /// [`ErrorCode::BadJson`] if and only if the message is not one JSON value; otherwise the first fault found.
 pub fn parse(text: &str) -> Result<Command<'_>, Refused> {
-    if let Some(command) = parse_compact(text) {
-        return command;
-    }
+    parse_compact(text).unwrap_or_else(|| parse_any(text))
+}
+
+/// The full parser.
+fn parse_any(text: &str) -> Result<Command<'_>, Refused> {
     match serde_json::from_str::<Envelope<'_>>(text) {
         Ok(envelope) => envelope.into_command(),
         Err(error) => Err(refusal(text, &error)),
@@ -154,13 +159,20 @@ fn publish<'a>(room: Cow<'a, str>, msg: &'a RawValue) -> Result<Command<'a>, Ref
 
 fn refusal(text: &str, error: &serde_json::Error) -> Refused {
     // The parser stops at the first fault; whether the rest is JSON at all is only of interest now.
-    if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
-        return Refused {
+    match serde_json::from_str::<IgnoredAny>(text) {
+        Ok(_) => Refused::request(excerpt(error)),
+        Err(error) => Refused {
             code: ErrorCode::BadJson,
-            text: format!("not JSON: {error}").into(),
-        };
+            text: excerpt(&error).into(),
+        },
     }
-    Refused::request(error.to_string())
+}
+
+/// The parser's words, which may quote the message, without more of it than a developer needs.
+fn excerpt(error: &serde_json::Error) -> String {
+    let mut text = error.to_string();
+    text.truncate(text.floor_char_boundary(MAX_REFUSAL));
+    text
 }
 
 /// All fields that any command has.
@@ -268,5 +280,56 @@ impl<'de> Visitor<'de> for TextVisitor {
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
         Ok(Text(Cow::Owned(text.to_owned())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Texts that are nearly what the shortcut takes, JSON or not.
+    fn nearly_compact() -> impl Strategy<Value = String> {
+        let room = prop_oneof![
+            4 => "room_[0-9a-f]{0,8}",
+            2 => r#"[a€"\\n\x00-\x1f\x7f]{0,6}"#,
+        ];
+        let msg = prop_oneof![
+            4 => prop::sample::select(vec![
+                "1", "\"hi\"", "null", " {\"a\":[1,2]} ", "[]", "\"\\\"}\"", "-0.5e7", "true", "\n\"x\"\t",
+            ]).prop_map(str::to_owned),
+            1 => prop::sample::select(vec![
+                "", " ", "01", "tru", "1,\"x\":2", "1,\"room\":\"r\"", "1}", "{", "}", "\"", "1 2", "\"\\u12\"", "[1,]",
+            ]).prop_map(str::to_owned),
+            1 => r#"[\[\]{}",:\\ 0-9a]{0,12}"#,
+            1 => (99usize..104).prop_map(|depth| ["[".repeat(depth), "]".repeat(depth)].concat()),
+        ];
+        let end = prop::sample::select(vec!["}", "} ", "", "}}", "\n}"]);
+        let start = prop::sample::select(vec!["{", "{", "{", "{ ", " {", "[", "{{"]);
+        (start, room, msg, end).prop_map(|(start, room, msg, end)| {
+            format!(r#"{start}"command":"room","room":"{room}","msg":{msg}{end}"#)
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(5000))]
+        #[test]
+        fn the_shortcut_changes_nothing(text in nearly_compact()) {
+            let [short, full] = [parse(&text), parse_any(&text)];
+            prop_assert_eq!(format!("{:?}", short), format!("{:?}", full));
+        }
+    }
+
+    #[test]
+    fn the_shortcut_is_taken_where_it_matters() {
+        let taken = |text| parse_compact(text).is_some();
+        assert!(taken(r#"{"command":"room","room":"r","msg":"Hello"}"#));
+        assert!(taken(
+            r#"{"command":"room","room":"r","msg":{"a":[1,"}"]}}"#
+        ));
+        assert!(!taken(r#"{"command":"room","room":"r\\","msg":1}"#));
+        assert!(!taken(r#"{"command":"room","room":"r","msg":1,"msg":2}"#));
+        assert!(!taken(r#"{"command":"ping","user":"u"}"#));
     }
 }

@@ -22,11 +22,15 @@ pub enum Event<'b> {
     Close(Option<u16>, &'b str),
 }
 
-/// Which end of the connection the decoder is.
+/// What the decoder takes from its peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
+enum Mode {
+    /// Masked frames.
     Server,
+    /// Frames without a mask.
     Client,
+    /// Nothing: after a close frame or an error whatever arrives is discarded.
+    Finished,
 }
 
 /// Turns the bytes of one connection into [`Event`]s.
@@ -51,12 +55,10 @@ enum Role {
 pub struct Decoder {
     /// What is neither between messages nor in the read buffer; `None` most of the time.
     assembly: Option<Box<Assembly>>,
-    /// The first bytes of a header that is not complete yet.
+    /// The first bytes of a frame, up to its whole header.
     header: [u8; MAX_HEADER],
     header_len: u8,
-    role: Role,
-    /// After a close frame or an error nothing that arrives counts any more.
-    finished: bool,
+    mode: Mode,
 }
 
 /// A message or frame that is partly there.
@@ -100,22 +102,21 @@ impl Decoder {
     /// For the server's end of a connection: frames must be masked.
     #[must_use]
     pub const fn new() -> Self {
-        Self::for_role(Role::Server)
+        Self::with_mode(Mode::Server)
     }
 
     /// For the client's end of a connection: frames must not be masked.
     #[must_use]
     pub const fn for_client() -> Self {
-        Self::for_role(Role::Client)
+        Self::with_mode(Mode::Client)
     }
 
-    const fn for_role(role: Role) -> Self {
+    const fn with_mode(mode: Mode) -> Self {
         Self {
             assembly: None,
             header: [0; MAX_HEADER],
             header_len: 0,
-            role,
-            finished: false,
+            mode,
         }
     }
 
@@ -134,7 +135,7 @@ impl Decoder {
         limit: usize,
     ) -> Result<(usize, Option<Event<'b>>), ProtocolError> {
         self.release();
-        if self.finished {
+        if self.mode == Mode::Finished || input.is_empty() {
             return Ok((input.len(), None));
         }
         let (consumed, ready) = match self.advance(input, limit) {
@@ -144,9 +145,7 @@ impl Decoder {
                 return Err(error);
             }
         };
-        let Self {
-            assembly, finished, ..
-        } = self;
+        let Self { assembly, mode, .. } = self;
         let assembled = assembly.as_deref();
         let (opcode, payload): (Opcode, &'b [u8]) = match ready {
             Ready::Nothing => return Ok((consumed, None)),
@@ -155,7 +154,9 @@ impl Decoder {
             Ready::Control(opcode) => (opcode, assembled.map_or(&[], |a| &a.control)),
         };
         let event = event(opcode, payload);
-        *finished = matches!(event, Ok(Event::Close(..)) | Err(_));
+        if matches!(event, Ok(Event::Close(..)) | Err(_)) {
+            *mode = Mode::Finished;
+        }
         Ok((consumed, Some(event?)))
     }
 
@@ -168,16 +169,11 @@ impl Decoder {
             return;
         };
         match assembly.delivered.take() {
+            _ if self.mode == Mode::Finished => self.assembly = None,
+            Some(Delivered::Message) => self.assembly = None,
+            Some(Delivered::Control) if assembly.message.is_none() => self.assembly = None,
             Some(Delivered::Control) => assembly.control = Vec::new(),
-            Some(Delivered::Message) => {
-                assembly.payload = Vec::new();
-                assembly.checked = 0;
-                assembly.message = None;
-            }
-            None => return,
-        }
-        if self.finished || (assembly.message.is_none() && assembly.frame.is_none()) {
-            self.assembly = None;
+            None => {}
         }
     }
 
@@ -192,7 +188,7 @@ impl Decoder {
 
     fn fail(&mut self) {
         self.assembly = None;
-        self.finished = true;
+        self.mode = Mode::Finished;
     }
 
     /// Consumes what can be consumed up to the end of a frame that completes an event.
@@ -222,6 +218,8 @@ impl Decoder {
     }
 
     /// Reads a header, from the front of `input` alone or together with the bytes that came before.
+    ///
+    /// A header at the very end of `input` is left for the next call, when its payload may be there as a whole.
     fn header(
         &mut self,
         input: &[u8],
@@ -229,25 +227,33 @@ impl Decoder {
     ) -> Result<(Option<Header>, usize), ProtocolError> {
         let assembled = self.assembly.as_deref();
         let expect = Expect {
-            masked: self.role == Role::Server,
+            masked: self.mode == Mode::Server,
             assembled: assembled.and_then(|a| a.message.map(|_| a.payload.len())),
             limit,
         };
         if self.header_len == 0
             && let Some((header, size)) = header::parse(input, &expect)?
+            && (size < input.len() || header.len == 0)
         {
             return Ok((Some(header), size));
         }
-        for (index, &byte) in input.iter().enumerate() {
+        let mut consumed = 0;
+        loop {
             let len = usize::from(self.header_len);
+            let parsed = header::parse(&self.header[..len], &expect)?;
+            if let Some((header, _)) = parsed
+                && (consumed < input.len() || header.len == 0)
+            {
+                self.header_len = 0;
+                return Ok((Some(header), consumed));
+            }
+            let Some(&byte) = input.get(consumed) else {
+                return Ok((None, consumed));
+            };
             self.header[len] = byte;
             self.header_len += 1;
-            if let Some((header, _)) = header::parse(&self.header[..=len], &expect)? {
-                self.header_len = 0;
-                return Ok((Some(header), index + 1));
-            }
+            consumed += 1;
         }
-        Ok((None, input.len()))
     }
 
     fn message(&self) -> Option<Opcode> {

@@ -2,11 +2,20 @@
 //!
 //! Header values come through a closure, so that this crate needs no HTTP library. The Origin policy is the listener's.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::{
+    Engine as _, alphabet,
+    engine::general_purpose::{GeneralPurpose, PAD, STANDARD},
+};
 use sha1::{Digest as _, Sha1};
 
 /// The constant that RFC 6455 §1.3 appends to every key.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// Reads keys. The last character of 24 has four bits that belong to no byte; clients that fill them at random exist.
+const KEY: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    PAD.with_decode_allow_trailing_bits(true),
+);
 
 /// A handshake that may be answered with 101 Switching Protocols.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,7 +160,7 @@ fn single<'h>(values: impl IntoIterator<Item = &'h str>) -> Option<&'h str> {
 fn is_key(key: &str) -> bool {
     // 16 bytes are 24 characters of base64; a longer text is not worth decoding.
     let mut bytes = [0; 18];
-    key.len() == 24 && STANDARD.decode_slice(key, &mut bytes) == Ok(16)
+    key.len() == 24 && KEY.decode_slice(key, &mut bytes) == Ok(16)
 }
 
 #[cfg(test)]
@@ -254,6 +263,7 @@ mod tests {
         let seventeen = STANDARD.encode([7; 17]);
         assert!(!is_key(&seventeen));
         assert!(is_key(&STANDARD.encode([7; 16])));
+        assert!(is_key("dGhlIHNhbXBsZSBub25jZf=="));
     }
 
     #[test]

@@ -4,9 +4,15 @@ use super::ProtocolError;
 
 const NOT_UTF8: ProtocolError = ProtocolError::text("text is not UTF-8");
 
+/// Below this many bytes the standard library is as fast as vector instructions or faster; measured.
+const SHORT: usize = 128;
+
 /// A complete text.
 pub(super) fn whole(bytes: &[u8]) -> Result<&str, ProtocolError> {
-    str::from_utf8(bytes).map_err(|_| NOT_UTF8)
+    if bytes.len() < SHORT {
+        return str::from_utf8(bytes).map_err(|_| NOT_UTF8);
+    }
+    simdutf8::basic::from_utf8(bytes).map_err(|_| NOT_UTF8)
 }
 
 /// The beginning of a text, of which more is to come: returns how many bytes of complete characters it has.
@@ -16,7 +22,7 @@ pub(super) fn whole(bytes: &[u8]) -> Result<&str, ProtocolError> {
 /// # Errors
 /// When the bytes cannot be the beginning of any text. An incomplete character is refused as soon as it cannot be completed.
 pub(super) fn prefix(bytes: &[u8]) -> Result<usize, ProtocolError> {
-    match str::from_utf8(bytes) {
+    match simdutf8::compat::from_utf8(bytes) {
         Ok(text) => Ok(text.len()),
         Err(error) if error.error_len().is_none() => Ok(error.valid_up_to()),
         Err(_) => Err(NOT_UTF8),
@@ -63,6 +69,21 @@ mod tests {
             bytes in prop::collection::vec(prop_oneof![0x7fu8..0xc3, 0xe0u8..0xf6], 0..6),
         ) {
             prop_assert_eq!(prefix(&bytes).is_ok(), can_be_completed(&bytes));
+        }
+
+        #[test]
+        fn long_texts_are_judged_as_the_standard_library_does(
+            text in "[a-zäß€𝄞]{0,200}",
+            bytes in prop::collection::vec(any::<u8>(), 0..6),
+            after in "[a-z€]{0,80}",
+        ) {
+            let bytes = [text.as_bytes(), &bytes, after.as_bytes()].concat();
+            let expected = match str::from_utf8(&bytes) {
+                Ok(text) => Some(text.len()),
+                Err(error) => error.error_len().is_none().then(|| error.valid_up_to()),
+            };
+            prop_assert_eq!(prefix(&bytes).ok(), expected);
+            prop_assert_eq!(whole(&bytes).ok(), str::from_utf8(&bytes).ok());
         }
 
         #[test]

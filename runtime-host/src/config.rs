@@ -76,7 +76,7 @@ pub enum ConfigError {
     #[error(
         "{0} can be reached from other machines, so say who may register: \
          --variable registration=open, --variable registration=closed, \
-         or an admin token in place of either"
+         or --variable registration=token with --variable admin_token=…"
     )]
     RegistrationOpen(SocketAddr),
     /// A setting has a value that cannot work.

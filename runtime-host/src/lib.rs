@@ -1,9 +1,15 @@
-//! SSChat's host: the library behind the binary `sschat`.
+//! SSChat's host: what `sschat up` runs. ARCHITECTURE.md has the picture.
 
 pub mod app;
+pub mod bench;
+pub mod broker;
 pub mod cli;
 pub mod config;
 pub mod http;
+pub mod hub;
 pub mod manifest;
+pub mod node;
+pub mod policy;
+pub mod socket;
 pub mod store;
 pub mod wasm;

@@ -40,26 +40,27 @@ impl<M: Mail> Broker for MemoryBroker<M> {
     fn publish(
         &self,
         channel: &Arc<Channel>,
-        publication: &Arc<Publication>,
+        said: &dyn Fn() -> Arc<Publication>,
         shard: usize,
         origin: u64,
     ) -> Fanout {
         let mut spread = channel.spread();
         spread.offset += 1;
         let elsewhere = spread
-            .members
+            .shards
             .iter()
             .enumerate()
-            .any(|(other, members)| other != shard && *members > 0);
+            .any(|(other, on)| other != shard && on.members > 0);
         // Mail that is still on its way to this shard has lower offsets and goes first.
-        if !elsewhere && spread.waiting[shard] == 0 {
+        if !elsewhere && spread.shards[shard].waiting == 0 {
             return Fanout::Here;
         }
-        for to in 0..spread.members.len() {
-            if spread.members[to] > 0 {
-                spread.waiting[to] += 1;
+        let publication = said();
+        for (to, on) in spread.shards.iter_mut().enumerate() {
+            if on.members > 0 {
+                on.waiting += 1;
                 let origin = (to == shard).then_some(origin);
-                self.mail.deliver(to, channel, publication, origin);
+                self.mail.deliver(to, channel, &publication, origin);
             }
         }
         Fanout::ByMail
@@ -113,31 +114,38 @@ mod tests {
         }
     }
 
-    fn publication(message: &str) -> Arc<Publication> {
-        Arc::new(Publication {
-            message: message.into(),
-            from: "u".into(),
-        })
+    fn said(message: &str) -> impl Fn() -> Arc<Publication> {
+        move || {
+            Arc::new(Publication {
+                message: message.into(),
+                from: "u".into(),
+            })
+        }
     }
 
     #[test]
     fn a_publication_goes_by_mail_only_where_others_hear_it_or_mail_is_under_way() {
         let posted = Arc::new(Posted::default());
         let broker = MemoryBroker::new(Arc::clone(&posted));
-        let channel = Channels::default().get("t", "r");
+        let channel = Channels::new(2).get("t", "r");
         channel.entered(0);
-        assert_eq!(broker.publish(&channel, &publication("1"), 0, 7), Fanout::Here);
+        assert_eq!(broker.publish(&channel, &said("1"), 0, 7), Fanout::Here);
         channel.entered(1);
-        assert_eq!(broker.publish(&channel, &publication("2"), 0, 7), Fanout::ByMail);
+        assert_eq!(broker.publish(&channel, &said("2"), 0, 7), Fanout::ByMail);
         channel.left(1);
         // Shard 0 has not yet taken in the second: the third must not overtake it.
-        assert_eq!(broker.publish(&channel, &publication("3"), 0, 7), Fanout::ByMail);
+        assert_eq!(broker.publish(&channel, &said("3"), 0, 7), Fanout::ByMail);
         channel.taken_in(0);
         channel.taken_in(0);
-        assert_eq!(broker.publish(&channel, &publication("4"), 0, 7), Fanout::Here);
+        assert_eq!(broker.publish(&channel, &said("4"), 0, 7), Fanout::Here);
         let posted = posted.0.lock().unwrap();
         let expected = [(0, "2", Some(7)), (1, "2", None), (0, "3", Some(7))];
-        assert!(posted.iter().map(|(s, m, o)| (*s, m.as_str(), *o)).eq(expected));
+        assert!(
+            posted
+                .iter()
+                .map(|(s, m, o)| (*s, m.as_str(), *o))
+                .eq(expected)
+        );
     }
 
     #[test]
@@ -145,7 +153,10 @@ mod tests {
         let broker = MemoryBroker::new(Arc::new(Posted::default()));
         assert!(broker.arrived("t", "u"));
         assert!(!broker.arrived("t", "u"));
-        assert!(!broker.online("other", "u"), "another tenant's user of that name");
+        assert!(
+            !broker.online("other", "u"),
+            "another tenant's user of that name"
+        );
         assert!(!broker.departed("t", "u"));
         assert!(broker.online("t", "u"));
         assert!(broker.departed("t", "u"));

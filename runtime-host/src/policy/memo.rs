@@ -34,6 +34,8 @@ pub struct Verdict {
     answer: OnceLock<Answer>,
     /// Seconds since the epoch from which on it holds no more; `u64::MAX` for never.
     expires: AtomicU64,
+    /// The evaluation was told the time.
+    timed: AtomicBool,
     reads: Mutex<Vec<u64>>,
     watchers: Mutex<Vec<Watcher>>,
     index: Weak<Index>,
@@ -85,6 +87,17 @@ impl Verdict {
             .store(expires.unwrap_or(u64::MAX), Ordering::Relaxed);
         // Filled once, by the evaluation that made it.
         let _ = self.answer.set(answer);
+    }
+
+    /// Notes that the evaluation was told the time.
+    pub(super) fn told_time(&self) {
+        self.timed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it may be remembered: what read the clock holds until its own answer
+    /// says; without such a word it is true for its moment only.
+    pub(super) fn keeps(&self) -> bool {
+        !self.timed.load(Ordering::Relaxed) || self.expires.load(Ordering::Relaxed) != u64::MAX
     }
 
     /// Ends it and gives back who watched.
@@ -147,6 +160,7 @@ impl Index {
             live: AtomicBool::new(true),
             answer: OnceLock::new(),
             expires: AtomicU64::new(u64::MAX),
+            timed: AtomicBool::new(false),
             reads: Mutex::default(),
             watchers: Mutex::default(),
             index: Arc::downgrade(self),

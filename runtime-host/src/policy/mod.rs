@@ -80,14 +80,11 @@ impl Policy {
             return Ok(verdict);
         }
         for _ in 0..RACES {
-            let (verdict, told_time) = self.compute(&question).await?;
+            let verdict = self.compute(&question).await?;
             if !verdict.holds() {
                 continue;
             }
-            // What read the clock holds until the answer itself says; without such a
-            // word it is true for its moment only.
-            let timeless = told_time.is_none() || expiry(&verdict).is_some();
-            if timeless {
+            if verdict.keeps() {
                 self.memo.keep(question, Arc::clone(&verdict));
             }
             return Ok(verdict);
@@ -96,10 +93,10 @@ impl Policy {
         Err(Undecided::Unsteady)
     }
 
-    async fn compute(&self, question: &Question) -> Result<(Arc<Verdict>, Option<u64>), Undecided> {
+    async fn compute(&self, question: &Question) -> Result<Arc<Verdict>, Undecided> {
         let trace = Trace::new(&self.index, &self.store);
         let verdict = Arc::clone(&trace.verdict);
-        let (answer, told_time) = self.authority.call(question.clone(), trace).await;
+        let (answer, _) = self.authority.call(question.clone(), Box::new(trace)).await;
         let counter = if answer.is_ok() {
             &self.counters.computed
         } else {
@@ -112,7 +109,7 @@ impl Policy {
             _ => None,
         };
         verdict.fill(answer, expires);
-        Ok((verdict, told_time))
+        Ok(verdict)
     }
 
     /// Ends what a change makes untrue; gives back the grants that depended on it.
@@ -129,12 +126,5 @@ impl Policy {
         touched.sort_unstable();
         touched.dedup();
         touched
-    }
-}
-
-fn expiry(verdict: &Verdict) -> Option<u64> {
-    match verdict.answer() {
-        Some(Answer::Login(_, expires)) => *expires,
-        _ => None,
     }
 }

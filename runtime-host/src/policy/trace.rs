@@ -20,7 +20,7 @@ pub(super) struct Trace {
     keys: usize,
     bytes: usize,
     /// The time that the component was told, if it asked.
-    pub(super) told_time: Option<u64>,
+    told_time: Option<u64>,
 }
 
 impl Trace {
@@ -58,6 +58,7 @@ impl Reads for Trace {
 
     fn now(&mut self) -> u64 {
         // One evaluation sees one time, so that what it derives from it is of a piece.
+        self.verdict.told_time();
         *self.told_time.get_or_insert_with(unix_now)
     }
 }

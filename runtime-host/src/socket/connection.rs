@@ -33,7 +33,10 @@ pub(super) struct Connection {
     pub(super) decoder: Decoder,
     pub(super) outbox: Option<Box<Outbox>>,
     /// What was read but may not be handed over yet.
-    #[expect(clippy::box_collection, reason = "a null pointer while idle, as most are")]
+    #[expect(
+        clippy::box_collection,
+        reason = "a null pointer while idle, as most are"
+    )]
     pub(super) unread: Option<Box<Vec<u8>>>,
     pub(super) heard: Tick,
     /// The tick for which the timer is set.
@@ -45,10 +48,12 @@ pub(super) struct Connection {
     pub(super) held: bool,
     /// There may be more to read than was read.
     pub(super) readable: bool,
+    /// Held to [`Limits::wide`].
+    pub(super) wide: bool,
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, now: Tick) -> Self {
+    pub(super) fn new(stream: TcpStream, now: Tick, wide: bool) -> Self {
         Self {
             stream,
             decoder: Decoder::default(),
@@ -61,6 +66,7 @@ impl Connection {
             paused: false,
             held: false,
             readable: false,
+            wide,
         }
     }
 

@@ -33,6 +33,8 @@ pub struct Limits {
     pub message: usize,
     /// The most unsent bytes of a connection; past it the consumer is too slow and is closed.
     pub queue: usize,
+    /// As `message` and `queue`, for connections that exist to be tested.
+    pub wide: usize,
     /// A connection that was not heard from for this long gets a ping.
     pub ping: Duration,
     /// A connection that was not heard from for this long is closed.
@@ -55,6 +57,8 @@ pub trait Application: 'static {
     /// What a connection brings from its handshake.
     type Opening: Send + 'static;
 
+    /// Whether a connection is held to [`Limits::wide`] and not to the common bounds.
+    fn is_wide(opening: &Self::Opening) -> bool;
     /// A connection was adopted.
     fn opened(
         &mut self,
@@ -165,8 +169,14 @@ impl<A: Application> Prepared<A> {
                 .name(format!("shard-{index}"))
                 .spawn(move || {
                     let application = build(index);
-                    shard::Shard::new(poll, handle.mailbox, handle.connections, limits, application)
-                        .run();
+                    shard::Shard::new(
+                        poll,
+                        handle.mailbox,
+                        handle.connections,
+                        limits,
+                        application,
+                    )
+                    .run();
                 })?;
             threads.push(thread);
         }
@@ -206,4 +216,3 @@ impl<A: Application> Shards<A> {
         }
     }
 }
-

@@ -127,6 +127,7 @@ impl<A: Application> Shard<A> {
     /// Reads what is there and hands over its messages. `to_end`: the peer has closed,
     /// so that a short read is no sign that all was read.
     fn read(&mut self, key: ConnectionKey, to_end: bool) {
+        let now = self.connections.now;
         for _ in 0..READS_PER_TURN {
             let Some(connection) = self.connections.get(key) else {
                 return;
@@ -144,7 +145,7 @@ impl<A: Application> Shard<A> {
             match connection.stream.read(&mut self.buffer) {
                 Ok(0) => return self.remove(key),
                 Ok(read) => {
-                    connection.heard = self.connections.now;
+                    connection.heard = now;
                     let mut buffer = std::mem::take(&mut self.buffer);
                     self.consume(key, &mut buffer[..read]);
                     self.buffer = buffer;
@@ -162,7 +163,10 @@ impl<A: Application> Shard<A> {
 
     /// Takes the frames from `input`; what may not be handed over yet is kept.
     fn consume(&mut self, key: ConnectionKey, mut input: &mut [u8]) {
-        let limit = self.connections.limits.message;
+        let (narrow, wide) = (
+            self.connections.limits.message,
+            self.connections.limits.wide,
+        );
         while !input.is_empty() {
             let Some(connection) = self.connections.get(key) else {
                 return;
@@ -175,6 +179,7 @@ impl<A: Application> Shard<A> {
                 Phase::Open | Phase::Closing => {}
                 Phase::Ending | Phase::Refused | Phase::Gone => return,
             }
+            let limit = if connection.wide { wide } else { narrow };
             // The decoder is taken out so that the event it lends may be acted on.
             let mut decoder = std::mem::take(&mut connection.decoder);
             let used = match decoder.decode(input, limit) {
@@ -186,6 +191,7 @@ impl<A: Application> Shard<A> {
                 }
                 Err(error) => return self.refuse(key, &error),
             };
+            decoder.release();
             self.put_back(key, decoder);
             input = &mut input[used..];
         }
@@ -284,7 +290,8 @@ impl<A: Application> Shard<A> {
         self.poll
             .registry()
             .register(&mut stream, Token(key as usize), interest)?;
-        entry.insert(Connection::new(stream, self.connections.now));
+        let wide = A::is_wide(&opening);
+        entry.insert(Connection::new(stream, self.connections.now, wide));
         let ping = ticks(self.connections.limits.ping);
         self.connections.set_timer(key, self.connections.now + ping);
         let flow = self.turn(|application, turn| application.opened(key, opening, turn));
@@ -402,7 +409,7 @@ impl<A: Application> Shard<A> {
     /// Writes what every connection is owed.
     fn settle(&mut self) {
         let connections = &mut self.connections;
-        let limit = connections.limits.queue;
+        let (narrow, wide) = (connections.limits.queue, connections.limits.wide);
         let mut slow = Vec::new();
         let mut broken = Vec::new();
         let mut ending = Vec::new();
@@ -413,6 +420,7 @@ impl<A: Application> Shard<A> {
             if connection.phase == Phase::Gone {
                 return;
             }
+            let limit = if connection.wide { wide } else { narrow };
             match connection.deliver(logs, pieces, limit) {
                 Err(_) => broken.push(key),
                 Ok(false) if connection.phase == Phase::Open => slow.push(key),
@@ -437,7 +445,7 @@ impl<A: Application> Shard<A> {
         // Leaving its rooms may have put more on its account.
         self.hub.forget(key);
         if let Some(connection) = self.connections.get(key) {
-            connection.abandon(close::SLOW, "slow consumer");
+            connection.abandon(close::SLOW_CONSUMER, "slow consumer");
         }
         self.connections.closing(key, Phase::Closing);
         self.flush(key);

@@ -90,11 +90,17 @@ mod tests {
             assert!(due.is_empty(), "nothing is due at {now}");
         }
         wheel.advance(3, &mut due);
-        assert_eq!(due.iter().map(|due| due.connection).collect::<Vec<_>>(), [1]);
+        assert_eq!(
+            due.iter().map(|due| due.connection).collect::<Vec<_>>(),
+            [1]
+        );
         due.clear();
         // A stop of many turns misses nothing and repeats nothing.
         wheel.advance(10 * SLOTS as Tick, &mut due);
-        assert_eq!(due.iter().map(|due| due.connection).collect::<Vec<_>>(), [2]);
+        assert_eq!(
+            due.iter().map(|due| due.connection).collect::<Vec<_>>(),
+            [2]
+        );
         due.clear();
         wheel.set(4, 1);
         wheel.advance(10 * SLOTS as Tick + 1, &mut due);

@@ -86,7 +86,8 @@ impl SqliteStores {
         self.database.shared.space(label).listen(listener);
     }
 
-    /// How many transactions were flushed to disk since the database was opened.
+    /// How many transactions were committed since the database was opened, one flush to
+    /// disk each (none where every value written was there already).
     pub fn commits(&self) -> u64 {
         self.database.shared.commits.load(Ordering::Relaxed)
     }

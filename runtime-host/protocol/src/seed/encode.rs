@@ -37,6 +37,17 @@ pub fn login_ok<'r>(out: &mut Vec<u8>, user: &str, rooms: impl IntoIterator<Item
     out.extend_from_slice(b"]}");
 }
 
+/// `{"type":"room","data":"add"|"remove","room":R}`: the session hears a room from now on, or no more.
+pub fn membership(out: &mut Vec<u8>, added: bool, room: &str) {
+    out.extend_from_slice(if added {
+        br#"{"type":"room","data":"add","room":"#
+    } else {
+        br#"{"type":"room","data":"remove","room":"#
+    });
+    string(out, room);
+    out.push(b'}');
+}
+
 /// Appends `{"type":"error","code":C,"data":text}`. `code` is [`super::ErrorCode::as_str`] or a policy's own.
 pub fn error(out: &mut Vec<u8>, code: &str, text: &str) {
     out.extend_from_slice(br#"{"type":"error","code":"#);

@@ -10,7 +10,7 @@ mod encode;
 mod nesting;
 
 pub use command::{Command, ErrorCode, MAX_DEPTH, Refused, parse};
-pub use encode::{error, login_ok, message, message_text, presence};
+pub use encode::{error, login_ok, membership, message, message_text, presence};
 
 /// What a connection wants to receive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

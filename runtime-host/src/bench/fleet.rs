@@ -1,0 +1,242 @@
+//! Many WebSocket clients on one thread.
+
+use anyhow::bail;
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+use sschat_protocol::websocket::{Decoder, Event, Opcode, push_masked_frame};
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+const READ_BUFFER: usize = 256 << 10;
+const EVENTS: usize = 4_096;
+
+/// Clients need not be unpredictable to a host on the same machine, only masked (RFC 6455, section 5.3).
+const MASK: [u8; 4] = [0x5c, 0x9a, 0x31, 0xe7];
+
+/// What a client noticed.
+pub(super) enum Heard<'a> {
+    /// The handshake is over.
+    Open,
+    /// A text message.
+    Text(&'a str),
+    /// The connection is closed.
+    Closed,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Handshake,
+    Open,
+    Closed,
+}
+
+struct Client {
+    stream: TcpStream,
+    decoder: Decoder,
+    phase: Phase,
+    unsent: Vec<u8>,
+    /// The response to the handshake, as far as it came.
+    head: Vec<u8>,
+    dirty: bool,
+}
+
+/// The clients, by number in the order they connected.
+pub(super) struct Fleet {
+    poll: Poll,
+    events: Events,
+    clients: Vec<Client>,
+    dirty: Vec<usize>,
+    buffer: Vec<u8>,
+}
+
+impl Fleet {
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self {
+            poll: Poll::new()?,
+            events: Events::with_capacity(EVENTS),
+            clients: Vec::new(),
+            dirty: Vec::new(),
+            buffer: vec![0; READ_BUFFER],
+        })
+    }
+
+    /// Starts a connection; [`Heard::Open`] follows.
+    pub(super) fn connect(&mut self, address: SocketAddr, path: &str) -> io::Result<()> {
+        let mut stream = TcpStream::connect(address)?;
+        let number = self.clients.len();
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll
+            .registry()
+            .register(&mut stream, Token(number), interest)?;
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        );
+        self.clients.push(Client {
+            stream,
+            decoder: Decoder::for_client(),
+            phase: Phase::Handshake,
+            unsent: request.into_bytes(),
+            head: Vec::new(),
+            dirty: false,
+        });
+        Ok(())
+    }
+
+    /// Queues a message; it leaves at the end of the turn.
+    pub(super) fn send(&mut self, number: usize, text: &str) {
+        let client = &mut self.clients[number];
+        push_masked_frame(&mut client.unsent, Opcode::Text, MASK, text.as_bytes());
+        if !std::mem::replace(&mut client.dirty, true) {
+            self.dirty.push(number);
+        }
+    }
+
+    /// Drops every connection without a word, as a network that went away does.
+    pub(super) fn cut(&mut self) {
+        self.clients.clear();
+        self.dirty.clear();
+    }
+
+    /// Waits for events at most this long and acts on them.
+    pub(super) fn turn(
+        &mut self,
+        wait: Duration,
+        mut hear: impl FnMut(&mut Self, usize, Heard<'_>),
+    ) -> anyhow::Result<()> {
+        self.flush();
+        let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        if let Err(error) = self.poll.poll(&mut events, Some(wait))
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            bail!(error);
+        }
+        for event in &events {
+            let number = event.token().0;
+            if number >= self.clients.len() {
+                continue;
+            }
+            if event.is_writable() {
+                self.write(number);
+            }
+            if event.is_readable() || event.is_read_closed() {
+                self.read(number, &mut hear);
+            }
+        }
+        self.events = events;
+        self.flush();
+        Ok(())
+    }
+
+    fn flush(&mut self) {
+        while let Some(number) = self.dirty.pop() {
+            if let Some(client) = self.clients.get_mut(number) {
+                client.dirty = false;
+                self.write(number);
+            }
+        }
+    }
+
+    fn write(&mut self, number: usize) {
+        let client = &mut self.clients[number];
+        while !client.unsent.is_empty() {
+            match client.stream.write(&client.unsent) {
+                Ok(written) => {
+                    client.unsent.drain(..written);
+                }
+                // Not connected yet, or full: an event follows. A broken stream shows in reading.
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn read(&mut self, number: usize, hear: &mut impl FnMut(&mut Self, usize, Heard<'_>)) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        loop {
+            let Some(client) = self.clients.get_mut(number) else {
+                break;
+            };
+            if client.phase == Phase::Closed {
+                break;
+            }
+            match client.stream.read(&mut buffer) {
+                Ok(0) => {
+                    client.phase = Phase::Closed;
+                    hear(self, number, Heard::Closed);
+                    break;
+                }
+                Ok(read) => {
+                    self.consume(number, &mut buffer[..read], hear);
+                    if read < READ_BUFFER {
+                        break;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::NotConnected => break,
+                Err(_) => {
+                    client.phase = Phase::Closed;
+                    hear(self, number, Heard::Closed);
+                    break;
+                }
+            }
+        }
+        self.buffer = buffer;
+    }
+
+    fn consume(
+        &mut self,
+        number: usize,
+        mut input: &mut [u8],
+        hear: &mut impl FnMut(&mut Self, usize, Heard<'_>),
+    ) {
+        let client = &mut self.clients[number];
+        if client.phase == Phase::Handshake {
+            let before = client.head.len();
+            client.head.extend_from_slice(input);
+            let Some(end) = find(&client.head, b"\r\n\r\n") else {
+                return;
+            };
+            if !client.head.starts_with(b"HTTP/1.1 101") {
+                client.phase = Phase::Closed;
+                return hear(self, number, Heard::Closed);
+            }
+            client.phase = Phase::Open;
+            client.head = Vec::new();
+            input = &mut input[end + 4 - before..];
+            hear(self, number, Heard::Open);
+        }
+        let mut decoder = std::mem::take(&mut self.clients[number].decoder);
+        while !input.is_empty() {
+            match decoder.decode(input, usize::MAX >> 1) {
+                Ok((used, event)) => {
+                    match event {
+                        Some(Event::Text(text)) => hear(self, number, Heard::Text(text)),
+                        Some(Event::Ping(payload)) => {
+                            let unsent = &mut self.clients[number].unsent;
+                            push_masked_frame(unsent, Opcode::Pong, MASK, payload);
+                            self.write(number);
+                        }
+                        Some(Event::Close(..)) => {
+                            self.clients[number].phase = Phase::Closed;
+                            return hear(self, number, Heard::Closed);
+                        }
+                        _ => {}
+                    }
+                    input = &mut input[used..];
+                }
+                Err(_) => {
+                    self.clients[number].phase = Phase::Closed;
+                    return hear(self, number, Heard::Closed);
+                }
+            }
+        }
+        self.clients[number].decoder = decoder;
+    }
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack
+        .windows(needle.len())
+        .position(|window| window == needle)
+}

@@ -1,0 +1,72 @@
+//! `sschat bench`: what a host can do, measured from outside.
+//!
+//! Each scenario makes its own key, rooms and users over REST, connects over WebSocket
+//! and reports deliveries, times and, given the host's process id, its CPU time and
+//! memory. The generator is one thread with its own event loop; pin it and the host to
+//! cores of their own (`taskset`) and compare only what ran side by side.
+//!
+//! Nothing here is used by the host itself.
+
+mod fanout;
+mod fleet;
+mod idle;
+mod process;
+mod report;
+mod rest;
+mod stage;
+
+use clap::{Args, Subcommand};
+
+/// What to measure.
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// The host to measure.
+    #[arg(
+        long,
+        global = true,
+        env = "SSCHAT_URL",
+        default_value = "http://127.0.0.1:3000"
+    )]
+    url: String,
+    /// The host's process id, to read its CPU time and memory.
+    #[arg(long, global = true)]
+    pid: Option<u32>,
+    /// Print one JSON object instead of a table.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    scenario: Scenario,
+}
+
+#[derive(Debug, Subcommand)]
+enum Scenario {
+    /// Closed loop: a few publishers a room, a few messages each on their way.
+    Fanout(fanout::Fanout),
+    /// Open loop: a fixed rate of messages over many rooms; how long each delivery takes.
+    Chat(fanout::Chat),
+    /// Many connections that say nothing: memory each.
+    Idle(idle::Idle),
+    /// Everybody reconnects at once.
+    Storm(idle::Storm),
+    /// REST: GET and POST of a room.
+    Rest(rest::Rest),
+}
+
+impl Bench {
+    /// Runs the scenario and prints what it found.
+    ///
+    /// # Errors
+    /// Where the host can't be reached, refuses, or loses a message.
+    pub fn run(self) -> anyhow::Result<()> {
+        let target = stage::Target::new(&self.url, self.pid)?;
+        let report = match self.scenario {
+            Scenario::Fanout(scenario) => scenario.run(&target)?,
+            Scenario::Chat(scenario) => scenario.run(&target)?,
+            Scenario::Idle(scenario) => scenario.run(&target)?,
+            Scenario::Storm(scenario) => scenario.run(&target)?,
+            Scenario::Rest(scenario) => scenario.run(&target)?,
+        };
+        report.print(self.json);
+        Ok(())
+    }
+}

@@ -1,0 +1,54 @@
+//! Figures, as a table for people or a JSON object for programs.
+
+use hdrhistogram::Histogram;
+use serde_json::{Map, Value, json};
+
+/// The figures of one run, in the order they were added.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    rows: Vec<(&'static str, Value, &'static str)>,
+}
+
+impl Report {
+    pub(super) fn add(&mut self, name: &'static str, value: impl Into<Value>, unit: &'static str) {
+        self.rows.push((name, value.into(), unit));
+    }
+
+    /// Adds a figure rounded to three decimals.
+    pub(super) fn add_real(&mut self, name: &'static str, value: f64, unit: &'static str) {
+        self.add(name, json!((value * 1_000.0).round() / 1_000.0), unit);
+    }
+
+    /// Adds the percentiles of a histogram of nanoseconds, in microseconds.
+    pub(super) fn add_times(&mut self, times: &Histogram<u64>) {
+        for (name, quantile) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)] {
+            let value = times.value_at_quantile(quantile) as f64 / 1_000.0;
+            self.add_real(name, value, "µs");
+        }
+    }
+
+    pub(super) fn print(&self, as_json: bool) {
+        if as_json {
+            let object: Map<String, Value> = self
+                .rows
+                .iter()
+                .map(|(name, value, unit)| {
+                    ((*name).to_owned(), json!({"value": value, "unit": unit}))
+                })
+                .collect();
+            println!("{}", Value::Object(object));
+            return;
+        }
+        let width = self.rows.iter().map(|(name, ..)| name.len()).max();
+        for (name, value, unit) in &self.rows {
+            let value = match value {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            println!(
+                "{name:width$}  {value:>14} {unit}",
+                width = width.unwrap_or(0)
+            );
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! REST calls on kept-alive connections.
+
+use super::report::Report;
+use super::stage::{Stage, Target};
+use anyhow::{Context, bail};
+use clap::Args;
+use hdrhistogram::Histogram;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+/// GET and POST of a room, one after the other.
+#[derive(Debug, Args)]
+pub(super) struct Rest {
+    /// Connections, each with one request under way.
+    #[arg(long, default_value_t = 32)]
+    connections: usize,
+    /// How long to measure each.
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+}
+
+impl Rest {
+    pub(super) fn run(&self, target: &Target) -> anyhow::Result<Report> {
+        let stage = Stage::set(target, 1, 10)?;
+        let mut report = Report::default();
+        let get = format!("GET /api/room/{}?apikey={}", stage.rooms[0], stage.key);
+        let post = format!("POST /api/room?apikey={}", stage.key);
+        for (name, line) in [("GET room", get), ("POST room", post)] {
+            let times = self.load(target, &line)?;
+            report.add(name, "", "");
+            report.add_real("requests", times.len() as f64 / self.seconds, "/s");
+            report.add_times(&times);
+        }
+        stage.strike(target)?;
+        Ok(report)
+    }
+
+    fn load(&self, target: &Target, line: &str) -> anyhow::Result<Histogram<u64>> {
+        let request = format!(
+            "{line} HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\n\r\n",
+            target.address
+        );
+        let until = Instant::now() + Duration::from_secs_f64(self.seconds);
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..self.connections)
+                .map(|_| scope.spawn(|| repeat(target, &request, until)))
+                .collect();
+            let mut all = Histogram::new(3)?;
+            for thread in threads {
+                match thread.join() {
+                    Ok(times) => all.add(times?)?,
+                    Err(_) => bail!("a thread panicked"),
+                }
+            }
+            Ok(all)
+        })
+    }
+}
+
+fn repeat(target: &Target, request: &str, until: Instant) -> anyhow::Result<Histogram<u64>> {
+    let mut stream = TcpStream::connect(target.address)?;
+    stream.set_nodelay(true)?;
+    let mut times = Histogram::new(3)?;
+    let mut buffer = vec![0; 64 << 10];
+    while Instant::now() < until {
+        let start = Instant::now();
+        stream.write_all(request.as_bytes())?;
+        respond(&mut stream, &mut buffer)?;
+        times.record(start.elapsed().as_nanos() as u64)?;
+    }
+    Ok(times)
+}
+
+/// Reads one response with a Content-Length or in chunks, and checks that it is a success.
+fn respond(stream: &mut TcpStream, buffer: &mut [u8]) -> anyhow::Result<()> {
+    let mut have = 0;
+    loop {
+        let read = stream.read(&mut buffer[have..])?;
+        if read == 0 {
+            bail!("the host closed the connection");
+        }
+        have += read;
+        let text = std::str::from_utf8(&buffer[..have])?;
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
+        if !head.starts_with("HTTP/1.1 2") {
+            bail!("{}", head.lines().next().unwrap_or_default());
+        }
+        let length = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("content-length")
+                .then(|| value.trim().parse::<usize>())
+        });
+        let whole = match length {
+            Some(length) => body.len() >= length.context("content-length")?,
+            None => body.ends_with("0\r\n\r\n"),
+        };
+        if whole {
+            return Ok(());
+        }
+    }
+}

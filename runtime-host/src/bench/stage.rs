@@ -1,0 +1,184 @@
+//! Sets the stage of a scenario: a key, rooms, users and memberships.
+
+use super::fleet::{Fleet, Heard};
+use super::process::{self, Reading};
+use anyhow::{Context, bail};
+use serde_json::Value;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Requests under way at once while the stage is set; concurrent writes share a commit.
+const SETTERS: usize = 32;
+
+/// Handshakes and logins under way at once.
+const ENTERING: usize = 256;
+
+/// How long the whole entry may take.
+const ENTRY: Duration = Duration::from_secs(120);
+
+/// The host under measurement.
+pub(super) struct Target {
+    url: String,
+    pub(super) address: SocketAddr,
+    pub(super) pid: Option<u32>,
+    agent: ureq::Agent,
+}
+
+impl Target {
+    pub(super) fn new(url: &str, pid: Option<u32>) -> anyhow::Result<Self> {
+        let authority = url
+            .strip_prefix("http://")
+            .context("the url must begin with http://")?
+            .trim_end_matches('/');
+        let address = authority
+            .to_socket_addrs()
+            .with_context(|| format!("{authority} is no address"))?
+            .next()
+            .with_context(|| format!("{authority} has no address"))?;
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_idle_connections(SETTERS)
+            .max_idle_connections_per_host(SETTERS)
+            .build();
+        Ok(Self {
+            url: format!("http://{authority}"),
+            address,
+            pid,
+            agent: config.into(),
+        })
+    }
+
+    pub(super) fn reading(&self) -> anyhow::Result<Option<Reading>> {
+        self.pid.map(process::read).transpose()
+    }
+
+    /// One REST call; its body.
+    pub(super) fn call(&self, method: &str, path: &str) -> anyhow::Result<Value> {
+        let url = format!("{}{path}", self.url);
+        let mut response = match method {
+            "GET" => self.agent.get(&url).call(),
+            "POST" => self.agent.post(&url).send_empty(),
+            "PUT" => self.agent.put(&url).send_empty(),
+            _ => self.agent.delete(&url).call(),
+        }
+        .with_context(|| format!("{method} {path}"))?;
+        let body: Value = response.body_mut().read_json()?;
+        if !response.status().is_success() {
+            bail!("{method} {path} was answered {}: {body}", response.status());
+        }
+        Ok(body)
+    }
+
+    fn made(&self, path: &str, field: &str) -> anyhow::Result<String> {
+        let body = self.call("POST", path)?;
+        let id = body[field].as_str();
+        Ok(id
+            .with_context(|| format!("no {field} in {body}"))?
+            .to_owned())
+    }
+}
+
+/// Runs `work` for 0..count on several threads.
+pub(super) fn in_parallel<T: Send>(
+    count: usize,
+    work: impl Fn(usize) -> anyhow::Result<T> + Sync,
+) -> anyhow::Result<Vec<T>> {
+    let next = AtomicUsize::new(0);
+    let mut all = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..SETTERS.min(count))
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut done = Vec::new();
+                    loop {
+                        let index = next.fetch_add(1, Ordering::Relaxed);
+                        if index >= count {
+                            return anyhow::Ok(done);
+                        }
+                        done.push((index, work(index)?));
+                    }
+                })
+            })
+            .collect();
+        let mut all = Vec::with_capacity(count);
+        for thread in threads {
+            match thread.join() {
+                Ok(done) => all.extend(done?),
+                Err(_) => bail!("a thread panicked"),
+            }
+        }
+        Ok(all)
+    })?;
+    all.sort_by_key(|(index, _)| *index);
+    Ok(all.into_iter().map(|(_, made)| made).collect())
+}
+
+/// A key with rooms and users; each user is a member of one room.
+pub(super) struct Stage {
+    pub(super) key: String,
+    pub(super) rooms: Vec<String>,
+    /// User ids, room by room.
+    pub(super) users: Vec<String>,
+}
+
+impl Stage {
+    /// Makes `rooms` rooms of `members` users.
+    pub(super) fn set(target: &Target, rooms: usize, members: usize) -> anyhow::Result<Self> {
+        let key = target.made("/api/register", "api_key")?;
+        let made = |path: &str, field| target.made(&format!("{path}?apikey={key}"), field);
+        let rooms = in_parallel(rooms, |_| made("/api/room", "room_id"))?;
+        let users = in_parallel(rooms.len() * members, |index| {
+            let user = made("/api/user", "user_id")?;
+            let room = &rooms[index / members];
+            target.call("PUT", &format!("/api/room/{room}/{user}/add?apikey={key}"))?;
+            Ok(user)
+        })?;
+        Ok(Self { key, rooms, users })
+    }
+
+    /// Takes everything away again.
+    pub(super) fn strike(self, target: &Target) -> anyhow::Result<()> {
+        target.call("DELETE", &format!("/api/register/{}", self.key))?;
+        Ok(())
+    }
+}
+
+/// Connects and logs in every user; client number i is user number i. Says how long it took.
+pub(super) fn enter(
+    fleet: &mut Fleet,
+    target: &Target,
+    users: &[String],
+) -> anyhow::Result<Duration> {
+    let start = Instant::now();
+    let mut begun = 0;
+    let mut inside = 0;
+    while inside < users.len() {
+        while begun < users.len() && begun - inside < ENTERING {
+            fleet.connect(target.address, "/websocket/polling")?;
+            begun += 1;
+        }
+        let mut refused = None;
+        fleet.turn(
+            Duration::from_millis(100),
+            |fleet, client, heard| match heard {
+                Heard::Open => {
+                    let login = format!(r#"{{"command":"login","user":"{}"}}"#, users[client]);
+                    fleet.send(client, &login);
+                }
+                Heard::Text(text) if text.starts_with(r#"{"type":"login""#) => inside += 1,
+                Heard::Text(text) if text.starts_with(r#"{"type":"error""#) => {
+                    refused = Some(text.to_owned());
+                }
+                Heard::Text(_) => {}
+                Heard::Closed => refused = Some("closed".to_owned()),
+            },
+        )?;
+        if let Some(refused) = refused {
+            bail!("a login was refused: {refused}");
+        }
+        if start.elapsed() > ENTRY {
+            bail!("only {inside} of {} are in after {ENTRY:?}", users.len());
+        }
+    }
+    Ok(start.elapsed())
+}

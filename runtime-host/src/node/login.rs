@@ -1,0 +1,259 @@
+//! Logging in, and what a change of the grant does to a live session.
+
+use super::session::{Place, Who, number};
+use super::{Admission, Command, Sessions, watcher};
+use crate::broker::Channel;
+use crate::hub::{ConnectionKey, RoomKey};
+use crate::policy::grants::Refused;
+use crate::policy::memo::Watcher;
+use crate::socket::{Flow, Turn};
+use crate::wasm::authority::{Credential, Refusal};
+use sschat_protocol::close;
+use sschat_protocol::seed;
+use std::cmp::Reverse;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+impl Sessions {
+    /// A login; it replaces the one before.
+    pub(super) fn log_in(
+        &mut self,
+        key: ConnectionKey,
+        user: Option<&str>,
+        token: Option<&str>,
+        turn: &mut Turn<'_>,
+    ) -> Flow {
+        self.log_out(key, turn);
+        self.serial = self.serial.wrapping_add(1);
+        let watcher = watcher(self.shard, key, self.serial);
+        let Some(session) = self.session(key) else {
+            return Flow::Continue;
+        };
+        session.watcher = watcher;
+        session.held = 0;
+        let credential = Credential {
+            app: session.app.as_deref().map(str::to_owned),
+            user: user.map(str::to_owned),
+            token: token.map(str::to_owned),
+        };
+        let node = Arc::clone(&self.node);
+        node.grants.begin(watcher, credential);
+        if let Some(outcome) = node.grants.recall(watcher) {
+            let outcome = outcome.map(|grant| node.admission(grant));
+            self.admit(key, outcome, turn);
+            return Flow::Continue;
+        }
+        let shard = self.shard;
+        self.node.runtime.spawn(async move {
+            let outcome = match node.grants.evaluate(watcher).await {
+                Ok(outcome) => outcome.map(|grant| node.admission(grant)),
+                Err(undecided) => {
+                    tracing::warn!(%undecided, "a login could not be decided");
+                    Err(temporary())
+                }
+            };
+            node.post.tell(shard, Command::LoggedIn(watcher, outcome));
+        });
+        Flow::Pause
+    }
+
+    /// The outcome of a login that had to wait.
+    pub(super) fn logged_in(
+        &mut self,
+        watcher: Watcher,
+        outcome: Result<Admission, Refused>,
+        turn: &mut Turn<'_>,
+    ) {
+        match self.find(watcher) {
+            Some(key) => {
+                self.admit(key, outcome, turn);
+                turn.resume(key);
+            }
+            None => self.node.grants.end(watcher),
+        }
+    }
+
+    fn admit(
+        &mut self,
+        key: ConnectionKey,
+        outcome: Result<Admission, Refused>,
+        turn: &mut Turn<'_>,
+    ) {
+        let admission = match outcome {
+            Ok(admission) => admission,
+            Err(Refused { refusal, .. }) => {
+                self.log_out(key, turn);
+                turn.release(key, &[]);
+                self.refuse(key, turn, &refusal.code, &refusal.reason);
+                return;
+            }
+        };
+        let user = Arc::clone(&admission.user);
+        let rooms = admission.channels.iter().map(|channel| &*channel.room);
+        self.answer(key, turn, |out| seed::login_ok(out, &user, rooms));
+        for channel in &admission.channels {
+            self.enter(key, channel, turn);
+        }
+        let Some(session) = self.session(key) else {
+            return;
+        };
+        session.who = Some(Who {
+            tenant: Arc::clone(&admission.tenant),
+            user: Arc::clone(&admission.user),
+        });
+        let (watcher, held) = (session.watcher, session.held);
+        if let Some(expires) = admission.expires {
+            session.expires = expires;
+            self.expiring.push(Reverse((expires, watcher)));
+        }
+        if admission.epoch >= held {
+            turn.release(key, &[]);
+        }
+        if self.node.broker.arrived(&admission.tenant, &admission.user) {
+            self.announce(&admission.user, true, &admission.channels);
+        }
+    }
+
+    /// A grant evaluated anew: the difference is applied, then the hold ends.
+    pub(super) fn regrant(
+        &mut self,
+        watcher: Watcher,
+        outcome: Result<Admission, Refused>,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(key) = self.find(watcher) else {
+            return;
+        };
+        let admission = match outcome {
+            Ok(admission) => admission,
+            Err(Refused { refusal, .. }) => {
+                self.let_go(key, turn);
+                turn.close(key, close::REVOKED, &refusal.code);
+                return;
+            }
+        };
+        let left = self.leave_all_but(key, &admission.channels, turn);
+        self.enter_new(key, &admission.channels, turn);
+        let held = self.session(key).map_or(0, |session| session.held);
+        if admission.epoch >= held {
+            turn.release(key, &left);
+        }
+    }
+
+    /// Leaves the rooms that are not in `keep`; gives back their numbers.
+    fn leave_all_but(
+        &mut self,
+        key: ConnectionKey,
+        keep: &[Arc<Channel>],
+        turn: &mut Turn<'_>,
+    ) -> Vec<RoomKey> {
+        let keep: HashSet<u64> = keep.iter().map(|channel| channel.id).collect();
+        let Some(session) = self.session(key) else {
+            return Vec::new();
+        };
+        let gone: Vec<Place> = session
+            .places
+            .extract_if(.., |place| !keep.contains(&place.channel.id))
+            .collect();
+        let mut left = Vec::with_capacity(gone.len());
+        for place in gone {
+            left.push(place.seat.room);
+            self.leave(place.seat, &place.channel, true, turn);
+            self.answer(key, turn, |out| {
+                seed::membership(out, false, &place.channel.room);
+            });
+        }
+        left
+    }
+
+    fn enter_new(&mut self, key: ConnectionKey, wanted: &[Arc<Channel>], turn: &mut Turn<'_>) {
+        let Some(session) = self.session(key) else {
+            return;
+        };
+        let had: HashSet<u64> = session
+            .places
+            .iter()
+            .map(|place| place.channel.id)
+            .collect();
+        for channel in wanted {
+            if !had.contains(&channel.id) {
+                self.enter(key, channel, turn);
+                self.answer(key, turn, |out| seed::membership(out, true, &channel.room));
+            }
+        }
+    }
+
+    fn enter(&mut self, key: ConnectionKey, channel: &Arc<Channel>, turn: &mut Turn<'_>) {
+        let shard = self.shard;
+        let Some(session) = self.session(key) else {
+            return;
+        };
+        let format = number(session.format());
+        channel.entered(shard);
+        session.places.push(Place {
+            channel: Arc::clone(channel),
+            seat: turn.hub.enter(channel.id, format, key),
+            speak: None,
+        });
+    }
+
+    fn leave(
+        &mut self,
+        seat: crate::hub::Seat,
+        channel: &Channel,
+        forfeit: bool,
+        turn: &mut Turn<'_>,
+    ) {
+        channel.left(self.shard);
+        if let Some(moved) = turn.hub.leave(seat, forfeit)
+            && let Some(place) = self
+                .session(moved)
+                .and_then(|session| session.seated(seat.room))
+        {
+            place.seat.position = seat.position;
+        }
+    }
+
+    /// Ends the login of a session; the connection stays.
+    pub(super) fn log_out(&mut self, key: ConnectionKey, turn: &mut Turn<'_>) {
+        let Some(session) = self.session(key) else {
+            return;
+        };
+        let watcher = std::mem::replace(&mut session.watcher, Watcher::MAX);
+        let who = session.who.take();
+        let places = std::mem::take(&mut session.places);
+        session.expires = u64::MAX;
+        session.waiting = None;
+        if watcher != Watcher::MAX {
+            self.node.grants.end(watcher);
+        }
+        let mut channels = Vec::with_capacity(places.len());
+        for place in places {
+            self.leave(place.seat, &place.channel, false, turn);
+            channels.push(place.channel);
+        }
+        if let Some(who) = who
+            && self.node.broker.departed(&who.tenant, &who.user)
+        {
+            self.announce(&who.user, false, &channels);
+        }
+    }
+
+    /// Lets go of a connection that is closing.
+    pub(super) fn let_go(&mut self, key: ConnectionKey, turn: &mut Turn<'_>) {
+        self.log_out(key, turn);
+        if let Some(slot) = self.sessions.get_mut(key as usize) {
+            *slot = None;
+        }
+    }
+}
+
+fn temporary() -> Refused {
+    Refused {
+        refusal: Refusal {
+            code: seed::ErrorCode::Temporary.as_str().to_owned(),
+            reason: "this can't be decided right now, try again".to_owned(),
+        },
+        epoch: u32::MAX,
+    }
+}

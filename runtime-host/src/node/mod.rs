@@ -1,0 +1,207 @@
+//! The use cases of a host: log in, hear rooms, publish, see who is online.
+//!
+//! [`Node`] is what all shards share; [`sessions::Sessions`] is what each shard has of
+//! its own. The path of a message: `Sessions::text` parses a command, `publish` asks
+//! the verdict in the session's own place in the room, the broker assigns the offset,
+//! and `take_in` appends one encoded frame per wire format to the room's log.
+//!
+//! Absent on purpose: sockets ([`crate::socket`]), rules ([`crate::policy`]), records.
+
+mod login;
+mod presence;
+mod publish;
+mod session;
+mod sessions;
+
+pub use sessions::Sessions;
+
+use crate::broker::{Broker, Channel, Channels, Mail, Publication};
+use crate::hub::ConnectionKey;
+use crate::policy::grants::{self, Grant, Grants, HoldGuard, Refused};
+use crate::policy::memo::{Verdict, Watcher};
+use crate::policy::{Policy, Undecided};
+use crate::socket::ShardHandle;
+use sschat_protocol::seed::Format;
+use std::sync::Arc;
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endpoint {
+    /// The seed's protocol.
+    Polling(Format),
+    /// Every message comes back: for outside suites that judge the framing.
+    Echo,
+}
+
+/// What a connection brings from its handshake.
+#[derive(Debug)]
+pub struct Opening {
+    /// The endpoint it asked for.
+    pub endpoint: Endpoint,
+    /// The public id of the app that it named.
+    pub app: Option<String>,
+}
+
+/// Settings of the use cases.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Rooms with more sessions than this are not told who comes and goes.
+    pub presence_limit: u32,
+}
+
+/// What a session holds once its grant is turned into channels.
+#[derive(Debug)]
+pub struct Admission {
+    pub(crate) tenant: Arc<str>,
+    pub(crate) user: Arc<str>,
+    pub(crate) expires: Option<u64>,
+    pub(crate) channels: Vec<Arc<Channel>>,
+    pub(crate) epoch: u32,
+}
+
+/// What other threads tell a shard's sessions.
+pub enum Command {
+    /// A login was decided.
+    LoggedIn(Watcher, Result<Admission, Refused>),
+    /// A question that a command waited for was decided.
+    Decided(Watcher, Result<Arc<Verdict>, Undecided>),
+    /// Stop these sessions; each with the number of its hold.
+    Hold(Vec<(Watcher, u32)>, HoldGuard),
+    /// A grant was evaluated anew.
+    Regrant(Watcher, Result<Admission, Refused>),
+    /// A publication for a room that has members here.
+    Deliver(Arc<Channel>, Arc<Publication>, Option<u64>),
+    /// A user came or went; for those who share one of the rooms.
+    Presence(Arc<presence::Notice>),
+}
+
+/// Reaches the shards of this host.
+#[derive(Clone)]
+pub struct Post {
+    shards: Arc<[ShardHandle<Sessions>]>,
+}
+
+impl Post {
+    /// Reaches `shards`, by their index.
+    pub fn new(shards: Vec<ShardHandle<Sessions>>) -> Self {
+        Self {
+            shards: shards.into(),
+        }
+    }
+
+    fn tell(&self, shard: usize, command: Command) {
+        if let Some(shard) = self.shards.get(shard) {
+            shard.tell(command);
+        }
+    }
+}
+
+impl Mail for Post {
+    fn deliver(
+        &self,
+        shard: usize,
+        channel: &Arc<Channel>,
+        publication: &Arc<Publication>,
+        origin: Option<u64>,
+    ) {
+        let command = Command::Deliver(Arc::clone(channel), Arc::clone(publication), origin);
+        self.tell(shard, command);
+    }
+}
+
+/// What all shards of a host share.
+pub struct Node {
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) grants: Arc<Grants>,
+    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) channels: Arc<Channels>,
+    pub(crate) post: Post,
+    pub(crate) settings: Settings,
+    pub(crate) runtime: tokio::runtime::Handle,
+}
+
+impl Node {
+    /// A node over its parts. What must wait runs on the current tokio runtime.
+    pub fn new(
+        policy: Arc<Policy>,
+        grants: Arc<Grants>,
+        broker: Arc<dyn Broker>,
+        channels: Arc<Channels>,
+        post: Post,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            policy,
+            grants,
+            broker,
+            channels,
+            post,
+            settings,
+            runtime: tokio::runtime::Handle::current(),
+        }
+    }
+
+    fn admission(&self, grant: Grant) -> Admission {
+        admit(&self.channels, grant)
+    }
+}
+
+fn admit(channels: &Channels, grant: Grant) -> Admission {
+    let tenant = grant.who.tenant;
+    Admission {
+        channels: grant
+            .rooms
+            .iter()
+            .map(|room| channels.get(&tenant, room))
+            .collect(),
+        tenant: tenant.into(),
+        user: grant.who.user.into(),
+        expires: grant.expires,
+        epoch: grant.epoch,
+    }
+}
+
+/// How grants reach the sessions on their shards.
+pub struct Reach {
+    /// The shards.
+    pub post: Post,
+    /// Where rooms become channels.
+    pub channels: Arc<Channels>,
+}
+
+impl grants::Sessions for Reach {
+    fn hold(&self, watchers: Vec<(Watcher, u32)>, guard: &HoldGuard) {
+        let mut by_shard = vec![Vec::new(); self.post.shards.len()];
+        for (watcher, epoch) in watchers {
+            if let Some(list) = by_shard.get_mut(shard_of(watcher)) {
+                list.push((watcher, epoch));
+            }
+        }
+        for (shard, list) in by_shard.into_iter().enumerate() {
+            if !list.is_empty() {
+                self.post
+                    .tell(shard, Command::Hold(list, Arc::clone(guard)));
+            }
+        }
+    }
+
+    fn regrant(&self, watcher: Watcher, outcome: Result<Grant, Refused>) {
+        let outcome = outcome.map(|grant| admit(&self.channels, grant));
+        self.post
+            .tell(shard_of(watcher), Command::Regrant(watcher, outcome));
+    }
+}
+
+/// A session's number: its shard, its connection, and which login of the shard it is, so
+/// that a late answer to a session that is gone finds nobody.
+fn watcher(shard: usize, connection: ConnectionKey, serial: u32) -> Watcher {
+    (shard as u64) << 56 | u64::from(connection & 0x00FF_FFFF) << 32 | u64::from(serial)
+}
+
+fn shard_of(watcher: Watcher) -> usize {
+    (watcher >> 56) as usize
+}
+
+fn connection_of(watcher: Watcher) -> ConnectionKey {
+    (watcher >> 32) as u32 & 0x00FF_FFFF
+}

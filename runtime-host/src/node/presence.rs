@@ -1,0 +1,108 @@
+//! Who is online: told to those who share a room, and answered when asked.
+
+use super::session::JSON;
+use super::{Command, Sessions};
+use crate::broker::Channel;
+use crate::hub::ConnectionKey;
+use crate::policy::memo::Verdict;
+use crate::socket::{Flow, Turn};
+use crate::wasm::authority::{Answer, Question};
+use sschat_protocol::seed;
+use sschat_protocol::websocket::{Opcode, push_frame};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// A user came or went.
+#[derive(Debug)]
+pub struct Notice {
+    user: Arc<str>,
+    online: bool,
+    channels: Vec<Arc<Channel>>,
+}
+
+impl Sessions {
+    /// Tells every shard that a user came or went, for those rooms that are not too big.
+    pub(super) fn announce(&mut self, user: &Arc<str>, online: bool, channels: &[Arc<Channel>]) {
+        let limit = self.node.settings.presence_limit;
+        let channels: Vec<_> = channels
+            .iter()
+            .filter(|channel| {
+                let members = channel.members.load(Ordering::Relaxed);
+                members > 0 && members <= limit
+            })
+            .cloned()
+            .collect();
+        if channels.is_empty() {
+            return;
+        }
+        let notice = Arc::new(Notice {
+            user: Arc::clone(user),
+            online,
+            channels,
+        });
+        for shard in 0..self.node.post.shards.len() {
+            self.node
+                .post
+                .tell(shard, Command::Presence(Arc::clone(&notice)));
+        }
+    }
+
+    /// Tells those sessions of this shard that share a room with the user, each once.
+    pub(super) fn tell_presence(&mut self, notice: &Notice, turn: &mut Turn<'_>) {
+        let mut connections: Vec<ConnectionKey> = Vec::new();
+        for channel in &notice.channels {
+            if let Some(room) = turn.hub.room(channel.id) {
+                connections.extend(turn.hub.members(room, JSON));
+            }
+        }
+        connections.sort_unstable();
+        connections.dedup();
+        connections.retain(|key| {
+            self.session(*key)
+                .and_then(|session| session.who.as_ref())
+                .is_some_and(|who| who.user != notice.user)
+        });
+        if connections.is_empty() {
+            return;
+        }
+        self.scratch.clear();
+        seed::presence(&mut self.scratch, notice.online, &notice.user);
+        let scratch = &self.scratch;
+        turn.hub.tell(connections.into_iter(), |out| {
+            push_frame(out, Opcode::Text, scratch);
+        });
+    }
+
+    /// Answers whether a user is online.
+    pub(super) fn ping(
+        &mut self,
+        key: ConnectionKey,
+        user: &str,
+        text: &str,
+        decided: Option<&Arc<Verdict>>,
+        turn: &mut Turn<'_>,
+    ) -> Flow {
+        let Some(session) = self.session(key) else {
+            return Flow::Continue;
+        };
+        let Some(who) = &session.who else {
+            return self.refuse_before_login(key, turn);
+        };
+        let tenant = Arc::clone(&who.tenant);
+        let question = |identity| Question::MaySee(identity, user.to_owned());
+        let Some(verdict) = self.verdict(key, question, text, decided) else {
+            return Flow::Pause;
+        };
+        match verdict.answer() {
+            Some(Answer::Yes) => {
+                let online = self.node.broker.online(&tenant, user);
+                self.answer(key, turn, |out| seed::presence(out, online, user));
+            }
+            Some(Answer::No(refusal)) => {
+                self.refuse(key, turn, &refusal.code, &refusal.reason);
+            }
+            _ => {}
+        }
+        Flow::Continue
+    }
+}

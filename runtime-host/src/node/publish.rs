@@ -1,0 +1,182 @@
+//! What a member says reaches the other members.
+
+use super::session::{JSON, TEXT, Waiting};
+use super::{Command, Sessions};
+use crate::broker::{Channel, Fanout, Publication};
+use crate::hub::{ConnectionKey, RoomKey, Seat};
+use crate::policy::memo::Verdict;
+use crate::socket::{Flow, Turn};
+use crate::wasm::authority::{Answer, Identity, Question};
+use sschat_protocol::seed::{self, ErrorCode};
+use sschat_protocol::websocket::{Opcode, push_frame};
+use std::sync::Arc;
+
+impl Sessions {
+    /// Publishes `message`, a JSON value, in `room`. `text` is the command it came in.
+    pub(super) fn publish(
+        &mut self,
+        key: ConnectionKey,
+        (room, message): (&str, &str),
+        text: &str,
+        decided: Option<&Arc<Verdict>>,
+        turn: &mut Turn<'_>,
+    ) -> Flow {
+        let Some(session) = self.session(key) else {
+            return Flow::Continue;
+        };
+        let Some(who) = &session.who else {
+            return self.refuse_before_login(key, turn);
+        };
+        let from = Arc::clone(&who.user);
+        // The common case: the verdict is at hand, nothing else is looked at.
+        if let Some(place) = session.place(room)
+            && place.speak.as_ref().is_some_and(|speak| speak.allows())
+        {
+            let (channel, seat) = (Arc::clone(&place.channel), place.seat);
+            self.speak(key, &channel, Some(seat), (message, &from), turn);
+            return Flow::Continue;
+        }
+        let question = |identity| Question::MayPublish(identity, room.to_owned());
+        match self.verdict(key, question, text, decided) {
+            None => Flow::Pause,
+            Some(verdict) => self.speak_if(key, room, (message, &from), &verdict, turn),
+        }
+    }
+
+    fn speak_if(
+        &mut self,
+        key: ConnectionKey,
+        room: &str,
+        said: (&str, &Arc<str>),
+        verdict: &Arc<Verdict>,
+        turn: &mut Turn<'_>,
+    ) -> Flow {
+        match verdict.answer() {
+            Some(Answer::Yes) => {}
+            Some(Answer::No(refusal)) => {
+                return self.refuse(key, turn, &refusal.code, &refusal.reason);
+            }
+            _ => return Flow::Continue,
+        }
+        let node = Arc::clone(&self.node);
+        let Some(session) = self.session(key) else {
+            return Flow::Continue;
+        };
+        let (channel, seat) = match session.place(room) {
+            Some(place) => {
+                place.speak = Some(Arc::clone(verdict));
+                (Arc::clone(&place.channel), Some(place.seat))
+            }
+            // It may speak where it does not listen.
+            None => match &session.who {
+                Some(who) => (node.channels.get(&who.tenant, room), None),
+                None => return Flow::Continue,
+            },
+        };
+        self.speak(key, &channel, seat, said, turn);
+        Flow::Continue
+    }
+
+    fn speak(
+        &mut self,
+        key: ConnectionKey,
+        channel: &Arc<Channel>,
+        seat: Option<Seat>,
+        (message, from): (&str, &Arc<str>),
+        turn: &mut Turn<'_>,
+    ) {
+        let origin = self
+            .session(key)
+            .map_or(u64::MAX, |session| session.watcher);
+        let said = || {
+            Arc::new(Publication {
+                message: message.into(),
+                from: Arc::clone(from),
+            })
+        };
+        let fanout = self.node.broker.publish(channel, &said, self.shard, origin);
+        if fanout == Fanout::Here
+            && let Some(room) = turn.hub.room(channel.id)
+        {
+            self.take_in(room, seat, channel, (message, from), turn);
+        }
+    }
+
+    /// A publication that came by mail.
+    pub(super) fn deliver(
+        &mut self,
+        channel: &Channel,
+        publication: &Publication,
+        origin: Option<u64>,
+        turn: &mut Turn<'_>,
+    ) {
+        channel.taken_in(self.shard);
+        let Some(room) = turn.hub.room(channel.id) else {
+            return;
+        };
+        let seat = origin
+            .and_then(|origin| self.find(origin))
+            .and_then(|key| self.session(key))
+            .and_then(|session| session.seated(room))
+            .map(|place| place.seat);
+        let said = (&*publication.message, &publication.from);
+        self.take_in(room, seat, channel, said, turn);
+    }
+
+    /// Appends a publication to the room's log, one frame per wire format.
+    fn take_in(
+        &mut self,
+        room: RoomKey,
+        publisher: Option<Seat>,
+        channel: &Channel,
+        (message, from): (&str, &Arc<str>),
+        turn: &mut Turn<'_>,
+    ) {
+        let scratch = &mut self.scratch;
+        turn.hub.publish(room, publisher, |format, log| {
+            scratch.clear();
+            match format {
+                TEXT => seed::message_text(scratch, message),
+                JSON => seed::message(scratch, message, from, &channel.room),
+                _ => return,
+            }
+            push_frame(log, Opcode::Text, scratch);
+        });
+    }
+
+    pub(super) fn refuse_before_login(&mut self, key: ConnectionKey, turn: &mut Turn<'_>) -> Flow {
+        self.refuse(key, turn, ErrorCode::Unauthorized.as_str(), "log in first")
+    }
+
+    /// The verdict on a question about the session's user, if it is known: `decided`, or
+    /// remembered. Otherwise the command is parked until it is.
+    pub(super) fn verdict(
+        &mut self,
+        key: ConnectionKey,
+        question: impl FnOnce(Identity) -> Question,
+        text: &str,
+        decided: Option<&Arc<Verdict>>,
+    ) -> Option<Arc<Verdict>> {
+        if let Some(verdict) = decided {
+            return Some(Arc::clone(verdict));
+        }
+        let node = Arc::clone(&self.node);
+        let session = self.session(key)?;
+        let who = session.who.as_ref()?;
+        let question = question(Identity {
+            tenant: who.tenant.to_string(),
+            user: who.user.to_string(),
+        });
+        if let Some(verdict) = node.policy.recall(&question) {
+            return Some(verdict);
+        }
+        session.waiting = Some(Box::new(Waiting { text: text.into() }));
+        let watcher = session.watcher;
+        let shard = self.shard;
+        self.node.runtime.spawn(async move {
+            let outcome = node.policy.decide(question).await;
+            node.post.tell(shard, Command::Decided(watcher, outcome));
+        });
+        None
+    }
+}

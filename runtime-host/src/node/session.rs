@@ -1,0 +1,90 @@
+//! One session, and its places in rooms.
+
+use super::{Endpoint, Opening};
+use crate::broker::Channel;
+use crate::hub::{RoomKey, Seat};
+use crate::policy::memo::{Verdict, Watcher};
+use sschat_protocol::seed::Format;
+use std::sync::Arc;
+
+/// Who a session is, once it logged in.
+pub(super) struct Who {
+    pub(super) tenant: Arc<str>,
+    pub(super) user: Arc<str>,
+}
+
+/// A session's place in a room that it hears.
+pub(super) struct Place {
+    pub(super) channel: Arc<Channel>,
+    pub(super) seat: Seat,
+    /// The verdict that lets it speak here: the publish path looks at nothing else.
+    pub(super) speak: Option<Arc<Verdict>>,
+}
+
+/// A command that waits for a decision.
+pub(super) struct Waiting {
+    /// The message it came in, to be parsed again.
+    pub(super) text: Box<str>,
+}
+
+pub(super) struct Session {
+    /// Its number while it is logged in or about to be.
+    pub(super) watcher: Watcher,
+    pub(super) endpoint: Endpoint,
+    pub(super) app: Option<Box<str>>,
+    pub(super) who: Option<Who>,
+    pub(super) places: Vec<Place>,
+    pub(super) waiting: Option<Box<Waiting>>,
+    /// The latest hold it was put on.
+    pub(super) held: u32,
+    /// When its login ends, in seconds since the epoch.
+    pub(super) expires: u64,
+}
+
+impl Session {
+    pub(super) fn new(opening: Opening) -> Self {
+        Self {
+            watcher: Watcher::MAX,
+            endpoint: opening.endpoint,
+            app: opening.app.map(String::into_boxed_str),
+            who: None,
+            places: Vec::new(),
+            waiting: None,
+            held: 0,
+            expires: u64::MAX,
+        }
+    }
+
+    pub(super) fn format(&self) -> Format {
+        match self.endpoint {
+            Endpoint::Polling(format) => format,
+            Endpoint::Echo => Format::Json,
+        }
+    }
+
+    /// Its place in the room with this id. Sessions hear few rooms, so looking through
+    /// them beats a table.
+    pub(super) fn place(&mut self, room: &str) -> Option<&mut Place> {
+        self.places
+            .iter_mut()
+            .find(|place| *place.channel.room == *room)
+    }
+
+    /// Its place in the room that its shard gives this number.
+    pub(super) fn seated(&mut self, room: RoomKey) -> Option<&mut Place> {
+        self.places.iter_mut().find(|place| place.seat.room == room)
+    }
+}
+
+/// The number of a format among the hub's.
+pub(super) fn number(format: Format) -> u8 {
+    match format {
+        Format::Json => JSON,
+        Format::Text => TEXT,
+    }
+}
+
+/// Envelopes, one JSON object a frame.
+pub(super) const JSON: u8 = 0;
+/// Bare messages.
+pub(super) const TEXT: u8 = 1;

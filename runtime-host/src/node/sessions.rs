@@ -1,0 +1,229 @@
+//! The sessions of one shard: takes messages and commands to the use cases.
+
+use super::session::Session;
+use super::{Command, Endpoint, Node, Opening, connection_of};
+use crate::hub::ConnectionKey;
+use crate::policy::Undecided;
+use crate::policy::memo::{Verdict, Watcher, unix_now};
+use crate::socket::{Application, Flow, Turn};
+use sschat_protocol::close;
+use sschat_protocol::seed::{self, Format};
+use sschat_protocol::websocket::{Opcode, push_frame};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+/// The sessions of one shard. See the module's documentation.
+pub struct Sessions {
+    pub(super) node: Arc<Node>,
+    pub(super) shard: usize,
+    /// By connection.
+    pub(super) sessions: Vec<Option<Box<Session>>>,
+    /// The number of the shard's latest login.
+    pub(super) serial: u32,
+    /// Logins that end by themselves, the next first.
+    pub(super) expiring: BinaryHeap<Reverse<(u64, Watcher)>>,
+    /// Where a payload is encoded before its frame's header can be.
+    pub(super) scratch: Vec<u8>,
+}
+
+impl Sessions {
+    /// The sessions of shard number `shard`.
+    pub fn new(node: Arc<Node>, shard: usize) -> Self {
+        Self {
+            node,
+            shard,
+            sessions: Vec::new(),
+            serial: 0,
+            expiring: BinaryHeap::new(),
+            scratch: Vec::new(),
+        }
+    }
+
+    pub(super) fn session(&mut self, key: ConnectionKey) -> Option<&mut Session> {
+        self.sessions.get_mut(key as usize)?.as_deref_mut()
+    }
+
+    /// The connection of a session that still has this number.
+    pub(super) fn find(&mut self, watcher: Watcher) -> Option<ConnectionKey> {
+        let key = connection_of(watcher);
+        self.session(key)
+            .is_some_and(|session| session.watcher == watcher)
+            .then_some(key)
+    }
+
+    /// Sends a JSON frame, unless the connection wants bare messages only.
+    pub(super) fn answer(
+        &mut self,
+        key: ConnectionKey,
+        turn: &mut Turn<'_>,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let wants = self
+            .session(key)
+            .is_some_and(|session| session.endpoint == Endpoint::Polling(Format::Json));
+        if wants {
+            self.scratch.clear();
+            encode(&mut self.scratch);
+            let scratch = &self.scratch;
+            turn.hub
+                .reply(key, |out| push_frame(out, Opcode::Text, scratch));
+        }
+    }
+
+    /// Refuses a command.
+    pub(super) fn refuse(
+        &mut self,
+        key: ConnectionKey,
+        turn: &mut Turn<'_>,
+        code: &str,
+        text: &str,
+    ) -> Flow {
+        self.answer(key, turn, |out| seed::error(out, code, text));
+        Flow::Continue
+    }
+
+    pub(super) fn refuse_undecided(
+        &mut self,
+        key: ConnectionKey,
+        turn: &mut Turn<'_>,
+        undecided: &Undecided,
+    ) -> Flow {
+        tracing::warn!(%undecided, "a decision failed");
+        let text = "this can't be decided right now, try again";
+        self.refuse(key, turn, seed::ErrorCode::Temporary.as_str(), text)
+    }
+
+    /// Acts on a command. `decided`: the answer it was parked for.
+    fn act(
+        &mut self,
+        key: ConnectionKey,
+        text: &str,
+        decided: Option<&Arc<Verdict>>,
+        turn: &mut Turn<'_>,
+    ) -> Flow {
+        match seed::parse(text) {
+            Err(refused) => self.refuse(key, turn, refused.code.as_str(), &refused.text),
+            Ok(seed::Command::Login { user, token }) => {
+                self.log_in(key, user.as_deref(), token.as_deref(), turn)
+            }
+            Ok(seed::Command::Room { room, msg }) => {
+                self.publish(key, (&room, msg.get()), text, decided, turn)
+            }
+            Ok(seed::Command::Ping { user }) => self.ping(key, &user, text, decided, turn),
+        }
+    }
+
+    /// A decision that a command waited for.
+    fn decided(
+        &mut self,
+        watcher: Watcher,
+        outcome: Result<Arc<Verdict>, Undecided>,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(key) = self.find(watcher) else {
+            return;
+        };
+        let waiting = self.session(key).and_then(|session| session.waiting.take());
+        let flow = match (&outcome, waiting) {
+            (_, None) => return,
+            (Ok(verdict), Some(waiting)) => self.act(key, &waiting.text, Some(verdict), turn),
+            (Err(undecided), Some(_)) => self.refuse_undecided(key, turn, undecided),
+        };
+        if flow == Flow::Continue {
+            turn.resume(key);
+        }
+    }
+
+    fn hold(&mut self, watchers: &[(Watcher, u32)], turn: &mut Turn<'_>) {
+        for (watcher, epoch) in watchers {
+            if let Some(key) = self.find(*watcher) {
+                if let Some(session) = self.session(key) {
+                    session.held = *epoch;
+                }
+                turn.hold(key);
+            }
+        }
+    }
+}
+
+impl Application for Sessions {
+    type Command = Command;
+    type Opening = Opening;
+
+    fn is_wide(opening: &Opening) -> bool {
+        opening.endpoint == Endpoint::Echo
+    }
+
+    fn opened(&mut self, key: ConnectionKey, opening: Opening, _: &mut Turn<'_>) -> Flow {
+        let index = key as usize;
+        if index >= self.sessions.len() {
+            self.sessions.resize_with(index + 1, || None);
+        }
+        self.sessions[index] = Some(Box::new(Session::new(opening)));
+        Flow::Continue
+    }
+
+    fn text(&mut self, key: ConnectionKey, text: &str, turn: &mut Turn<'_>) -> Flow {
+        match self.session(key).map(|session| session.endpoint) {
+            Some(Endpoint::Polling(_)) => self.act(key, text, None, turn),
+            Some(Endpoint::Echo) => {
+                turn.hub
+                    .reply(key, |out| push_frame(out, Opcode::Text, text.as_bytes()));
+                Flow::Continue
+            }
+            None => Flow::Continue,
+        }
+    }
+
+    fn binary(&mut self, key: ConnectionKey, bytes: &[u8], turn: &mut Turn<'_>) -> Flow {
+        match self.session(key).map(|session| session.endpoint) {
+            Some(Endpoint::Echo) => turn
+                .hub
+                .reply(key, |out| push_frame(out, Opcode::Binary, bytes)),
+            Some(Endpoint::Polling(_)) => {
+                self.let_go(key, turn);
+                turn.close(key, close::UNSUPPORTED, "this endpoint takes text messages");
+            }
+            None => {}
+        }
+        Flow::Continue
+    }
+
+    fn closed(&mut self, key: ConnectionKey, turn: &mut Turn<'_>) {
+        self.let_go(key, turn);
+    }
+
+    fn command(&mut self, command: Command, turn: &mut Turn<'_>) {
+        match command {
+            Command::LoggedIn(watcher, outcome) => self.logged_in(watcher, outcome, turn),
+            Command::Decided(watcher, outcome) => self.decided(watcher, outcome, turn),
+            Command::Hold(watchers, guard) => {
+                self.hold(&watchers, turn);
+                drop(guard);
+            }
+            Command::Regrant(watcher, outcome) => self.regrant(watcher, outcome, turn),
+            Command::Deliver(channel, publication, origin) => {
+                self.deliver(&channel, &publication, origin, turn);
+            }
+            Command::Presence(notice) => self.tell_presence(&notice, turn),
+        }
+    }
+
+    fn tick(&mut self, turn: &mut Turn<'_>) {
+        if self.expiring.is_empty() {
+            return;
+        }
+        let now = unix_now();
+        while let Some(Reverse((at, watcher))) = self.expiring.peek().copied() {
+            if at > now {
+                return;
+            }
+            self.expiring.pop();
+            if let Some(key) = self.find(watcher) {
+                self.let_go(key, turn);
+                turn.close(key, close::REVOKED, "the login has expired");
+            }
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! Standing grants: who a live session is and which rooms it hears, kept true.
+//!
+//! A grant is made of verdicts: one for the login, one for each page of rooms. The
+//! session watches them. When one ends, the session is put on hold on its shard before
+//! the change is acknowledged, and the grant is evaluated anew; verdicts that still
+//! hold are recalled, so that one change re-reads one page. The outcome releases the
+//! hold. A grant that can't be evaluated stays on hold and is tried again: sessions are
+//! held, not evicted in masses (invariant 3).
+
+use super::memo::{Verdict, Watcher};
+use super::{Policy, Undecided};
+use crate::store::{Barrier, Change, ChangeListener};
+use crate::wasm::authority::{Answer, Credential, Identity, Question, Refusal};
+use futures::FutureExt;
+use futures::stream::StreamExt;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// Parts of the table of grants, so that shards seldom wait for each other.
+const PARTS: usize = 64;
+
+/// How many grants are evaluated at a time: enough to keep the authority's threads
+/// busy, few enough that new logins find their way between them.
+const CONCURRENT: usize = 32;
+
+/// The first and the longest wait before a failed evaluation is tried again.
+const RETRY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+/// The most rooms of one session; past it the login is refused.
+pub const ROOMS_LIMIT: usize = 20_000;
+
+/// How often a grant is read anew because it changed under the reading.
+const RACES: usize = 64;
+
+/// What a session may do, as of now.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    /// Who it is.
+    pub who: Identity,
+    /// When the login ends, in seconds since the epoch.
+    pub expires: Option<u64>,
+    /// The rooms it hears.
+    pub rooms: Vec<String>,
+    /// How many holds this outcome answers.
+    pub epoch: u32,
+}
+
+/// A session's grant ended, or never was.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    /// Why.
+    pub refusal: Refusal,
+    /// As in [`Grant`].
+    pub epoch: u32,
+}
+
+/// Keeps a shard's hold from being acknowledged until it is dropped.
+pub type HoldGuard = Arc<oneshot::Sender<()>>;
+
+/// The sessions, as grants reach them.
+pub trait Sessions: Send + Sync + 'static {
+    /// Stops these sessions. Each watcher comes with the number of its hold; the guard is
+    /// to be dropped once they are stopped.
+    fn hold(&self, watchers: Vec<(Watcher, u32)>, guard: &HoldGuard);
+    /// Gives a session its new grant, which releases the hold of that epoch and those before.
+    fn regrant(&self, watcher: Watcher, outcome: Result<Grant, Refused>);
+}
+
+struct Standing {
+    credential: Credential,
+    verdicts: Vec<Arc<Verdict>>,
+    epoch: u32,
+    /// An evaluation is under way or queued; it will see the current epoch.
+    busy: bool,
+}
+
+/// The grants of all sessions of this host.
+pub struct Grants {
+    policy: Arc<Policy>,
+    sessions: Arc<dyn Sessions>,
+    standing: Vec<Mutex<HashMap<Watcher, Standing>>>,
+    /// One entry for each grant that is busy, so its length is bounded by the sessions.
+    queue: mpsc::UnboundedSender<Watcher>,
+}
+
+impl Grants {
+    /// Grants by `policy` for `sessions`. Evaluations run on the current tokio runtime
+    /// until the last reference is gone.
+    pub fn start(policy: Arc<Policy>, sessions: Arc<dyn Sessions>) -> Arc<Self> {
+        let (queue, mut queued) = mpsc::unbounded_channel();
+        let grants = Arc::new(Self {
+            policy,
+            sessions,
+            standing: (0..PARTS).map(|_| Mutex::default()).collect(),
+            queue,
+        });
+        let weak = Arc::downgrade(&grants);
+        tokio::spawn(async move {
+            futures::stream::poll_fn(move |context| queued.poll_recv(context))
+                .for_each_concurrent(CONCURRENT, |watcher| {
+                    let grants = weak.upgrade();
+                    async move {
+                        if let Some(grants) = grants {
+                            grants.re_evaluate(watcher).await;
+                        }
+                    }
+                })
+                .await;
+        });
+        grants
+    }
+
+    fn part(&self, watcher: Watcher) -> MutexGuard<'_, HashMap<Watcher, Standing>> {
+        // The low bits of a watcher count up.
+        self.standing[watcher as usize % PARTS]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a grant. [`Grants::recall`] or [`Grants::evaluate`] follows.
+    pub fn begin(&self, watcher: Watcher, credential: Credential) {
+        let standing = Standing {
+            credential,
+            verdicts: Vec::new(),
+            epoch: 0,
+            busy: true,
+        };
+        self.part(watcher).insert(watcher, standing);
+    }
+
+    /// The outcome of a grant that was begun, if every verdict is remembered.
+    pub fn recall(&self, watcher: Watcher) -> Option<Result<Grant, Refused>> {
+        let (credential, epoch) = self.take(watcher)?;
+        // Nothing in it waits where every verdict is at hand.
+        let outcome = self.read(watcher, &credential, true).now_or_never()?.ok()?;
+        self.settle(watcher, epoch, outcome)
+    }
+
+    /// The outcome of a grant that was begun.
+    ///
+    /// # Errors
+    /// Where it can't be decided now; the grant is ended.
+    pub async fn evaluate(&self, watcher: Watcher) -> Result<Result<Grant, Refused>, Undecided> {
+        for _ in 0..RACES {
+            let Some((credential, epoch)) = self.take(watcher) else {
+                break;
+            };
+            match self.read(watcher, &credential, false).await {
+                Ok(outcome) => {
+                    if let Some(outcome) = self.settle(watcher, epoch, outcome) {
+                        return Ok(outcome);
+                    }
+                }
+                Err(undecided) => {
+                    self.end(watcher);
+                    return Err(undecided);
+                }
+            }
+        }
+        self.end(watcher);
+        Err(Undecided::Unsteady)
+    }
+
+    /// Forgets the grant of a session that is gone.
+    pub fn end(&self, watcher: Watcher) {
+        let standing = self.part(watcher).remove(&watcher);
+        for verdict in standing.into_iter().flat_map(|gone| gone.verdicts) {
+            verdict.unwatch(watcher);
+        }
+    }
+
+    async fn re_evaluate(&self, watcher: Watcher) {
+        let mut wait = RETRY.0;
+        while let Some((credential, epoch)) = self.take(watcher) {
+            match self.read(watcher, &credential, false).await {
+                Ok(outcome) => {
+                    if let Some(outcome) = self.settle(watcher, epoch, outcome) {
+                        self.sessions.regrant(watcher, outcome);
+                        return;
+                    }
+                }
+                Err(undecided) => {
+                    tracing::warn!(%undecided, "a session stays on hold");
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(RETRY.1);
+                }
+            }
+        }
+    }
+
+    /// What an evaluation starts from; `None` once the session is gone. Its old verdicts
+    /// are given up: those that hold are found again.
+    fn take(&self, watcher: Watcher) -> Option<(Credential, u32)> {
+        let (old, start) = {
+            let mut part = self.part(watcher);
+            let standing = part.get_mut(&watcher)?;
+            let old = std::mem::take(&mut standing.verdicts);
+            (old, (standing.credential.clone(), standing.epoch))
+        };
+        for verdict in old {
+            verdict.unwatch(watcher);
+        }
+        Some(start)
+    }
+
+    /// Notes the outcome, unless it was overtaken by another hold.
+    fn settle(&self, watcher: Watcher, epoch: u32, read: Read) -> Option<Result<Grant, Refused>> {
+        let mut part = self.part(watcher);
+        match part.get_mut(&watcher) {
+            Some(standing) if standing.epoch == epoch => {
+                standing.verdicts = read.verdicts;
+                standing.busy = false;
+            }
+            _ => {
+                drop(part);
+                for verdict in read.verdicts {
+                    verdict.unwatch(watcher);
+                }
+                return None;
+            }
+        }
+        Some(match read.outcome {
+            Ok((who, expires, rooms)) => Ok(Grant {
+                who,
+                expires,
+                rooms,
+                epoch,
+            }),
+            Err(refusal) => Err(Refused { refusal, epoch }),
+        })
+    }
+
+    /// Asks for everything that makes up the grant, watching each verdict.
+    async fn read(
+        &self,
+        watcher: Watcher,
+        credential: &Credential,
+        recalled_only: bool,
+    ) -> Result<Read, Undecided> {
+        let mut reading = Reading {
+            grants: self,
+            watcher,
+            recalled_only,
+            verdicts: Vec::new(),
+        };
+        let outcome = reading.run(credential).await?;
+        Ok(Read {
+            outcome,
+            verdicts: std::mem::take(&mut reading.verdicts),
+        })
+    }
+}
+
+type Outcome = Result<(Identity, Option<u64>, Vec<String>), Refusal>;
+
+struct Read {
+    outcome: Outcome,
+    verdicts: Vec<Arc<Verdict>>,
+}
+
+/// An evaluation under way. Dropped before its end, it watches nothing any more.
+struct Reading<'a> {
+    grants: &'a Grants,
+    watcher: Watcher,
+    recalled_only: bool,
+    verdicts: Vec<Arc<Verdict>>,
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        for verdict in self.verdicts.drain(..) {
+            verdict.unwatch(self.watcher);
+        }
+    }
+}
+
+impl Reading<'_> {
+    async fn run(&mut self, credential: &Credential) -> Result<Outcome, Undecided> {
+        let login = self.ask(Question::LogIn(credential.clone())).await?;
+        let (who, expires) = match login.answer() {
+            Some(Answer::Login(who, expires)) => (who.clone(), *expires),
+            Some(Answer::No(refusal)) => return Ok(Err(refusal.clone())),
+            _ => return Err(Undecided::Unsteady),
+        };
+        let mut rooms = Vec::new();
+        let mut cursor = None;
+        loop {
+            let page = self.ask(Question::Rooms(who.clone(), cursor)).await?;
+            match page.answer() {
+                Some(Answer::Rooms(more, next)) => {
+                    rooms.extend_from_slice(more);
+                    cursor = next.clone();
+                }
+                Some(Answer::No(refusal)) => return Ok(Err(refusal.clone())),
+                _ => return Err(Undecided::Unsteady),
+            }
+            if rooms.len() > ROOMS_LIMIT {
+                return Ok(Err(Refusal {
+                    code: "too_many_rooms".to_owned(),
+                    reason: format!("a session hears at most {ROOMS_LIMIT} rooms"),
+                }));
+            }
+            if cursor.is_none() {
+                return Ok(Ok((who, expires, rooms)));
+            }
+        }
+    }
+
+    async fn ask(&mut self, question: Question) -> Result<Arc<Verdict>, Undecided> {
+        for _ in 0..RACES {
+            let policy = &self.grants.policy;
+            let verdict = match policy.recall(&question) {
+                Some(verdict) => verdict,
+                None if self.recalled_only => return Err(Undecided::Unsteady),
+                None => policy.decide(question.clone()).await?,
+            };
+            if verdict.watch(self.watcher) {
+                self.verdicts.push(Arc::clone(&verdict));
+                return Ok(verdict);
+            }
+        }
+        Err(Undecided::Unsteady)
+    }
+}
+
+impl ChangeListener for Grants {
+    fn changed(&self, change: &Change) -> Option<Barrier> {
+        let touched = self.policy.forget(change);
+        let mut held = Vec::with_capacity(touched.len());
+        for watcher in touched {
+            let mut part = self.part(watcher);
+            let Some(standing) = part.get_mut(&watcher) else {
+                continue;
+            };
+            standing.epoch += 1;
+            held.push((watcher, standing.epoch));
+            if !std::mem::replace(&mut standing.busy, true) && self.queue.send(watcher).is_err() {
+                tracing::error!("grants are evaluated no more");
+            }
+        }
+        if held.is_empty() {
+            return None;
+        }
+        let (guard, held_everywhere) = oneshot::channel();
+        self.sessions.hold(held, &Arc::new(guard));
+        Some(held_everywhere.map(drop).boxed().shared())
+    }
+}

@@ -1,0 +1,8 @@
+//! The contract suites: one per trait, run over every implementation of it.
+
+// A test that fails says so by panicking; clippy only knows it of the test functions
+// themselves.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod sqlite;
+mod store;

@@ -274,8 +274,10 @@ fn built() -> PathBuf {
     test.parent().and_then(Path::parent).unwrap().to_path_buf()
 }
 
+/// The host under test: the one built beside this test, or another by `SSCHAT_BINARY`.
 fn binary() -> PathBuf {
-    let path = built().join("sschat");
+    let path =
+        std::env::var_os("SSCHAT_BINARY").map_or_else(|| built().join("sschat"), PathBuf::from);
     assert!(
         path.is_file(),
         "{} is missing; `tests/run` builds it and runs the tests",

@@ -117,7 +117,11 @@ impl WorkerState for Worker {
     fn drop(&self, store: Store<Guest>, result: Result<(), wasmtime::Error>) {
         if let Err(error) = result {
             let component = &*self.component;
-            tracing::error!(component, error = %format_args!("{error:?}"), "an instance ended");
+            if is_dropped(&error) {
+                tracing::debug!(component, "an instance ended with the host");
+            } else {
+                tracing::error!(component, error = %format_args!("{error:?}"), "an instance ended");
+            }
         }
         drop(store);
     }
@@ -164,6 +168,12 @@ impl WorkerExpiration for Expiration {
         }
         Poll::Pending
     }
+}
+
+/// Whether the instance's task was dropped, as all are when the host ends. The handler then
+/// reports a panic, for it cannot know better.
+fn is_dropped(error: &wasmtime::Error) -> bool {
+    !std::thread::panicking() && error.to_string() == "worker panicked"
 }
 
 /// Whether instantiation failed because all places of the pool are taken.

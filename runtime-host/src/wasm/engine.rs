@@ -119,6 +119,7 @@ impl Engines {
 
         let mut config = Config::new();
         config.concurrency_support(false);
+        config.wasm_component_model_async(false);
         common(&mut config, cache);
         let authority = Engine::new(&config).map_err(start)?;
 

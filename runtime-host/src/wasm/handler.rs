@@ -7,6 +7,7 @@
 use super::guest::{Grants, Guest};
 use super::logs::Log;
 use super::rest::{IDLE_LIMIT, REUSE_LIMIT};
+use crate::store::BATCH_BYTES_LIMIT;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +23,9 @@ use wasmtime_wasi_http::handler::{
 
 /// What is added to a budget where the exact enforcement lies elsewhere.
 pub(super) const GRACE: Duration = Duration::from_millis(500);
+
+/// Bytes that one call of the host may be handed: the largest batch that a store takes.
+const HANDOVER_LIMIT: usize = BATCH_BYTES_LIMIT + (1 << 20);
 
 /// What all instances of one component share.
 pub(super) struct Handler {
@@ -55,6 +59,7 @@ impl HandlerState for Handler {
     async fn instantiate(&self) -> wasmtime::Result<Instance<Guest, Expiration, Worker>> {
         let mut store = Store::new(&self.engine, Guest::new(&self.grants, &self.log));
         store.limiter(|guest| &mut guest.limits);
+        store.set_hostcall_fuel(HANDOVER_LIMIT);
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
         let instantiated = self.pre.instantiate_async(&mut store);

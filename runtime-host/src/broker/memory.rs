@@ -47,18 +47,18 @@ impl<M: Mail> Broker for MemoryBroker<M> {
         let mut spread = channel.spread();
         spread.offset += 1;
         let elsewhere = spread
-            .members
+            .shards
             .iter()
             .enumerate()
-            .any(|(other, members)| other != shard && *members > 0);
+            .any(|(other, on)| other != shard && on.members > 0);
         // Mail that is still on its way to this shard has lower offsets and goes first.
-        if !elsewhere && spread.waiting[shard] == 0 {
+        if !elsewhere && spread.shards[shard].waiting == 0 {
             return Fanout::Here;
         }
         let publication = said();
-        for to in 0..spread.members.len() {
-            if spread.members[to] > 0 {
-                spread.waiting[to] += 1;
+        for (to, on) in spread.shards.iter_mut().enumerate() {
+            if on.members > 0 {
+                on.waiting += 1;
                 let origin = (to == shard).then_some(origin);
                 self.mail.deliver(to, channel, &publication, origin);
             }
@@ -127,7 +127,7 @@ mod tests {
     fn a_publication_goes_by_mail_only_where_others_hear_it_or_mail_is_under_way() {
         let posted = Arc::new(Posted::default());
         let broker = MemoryBroker::new(Arc::clone(&posted));
-        let channel = Channels::default().get("t", "r");
+        let channel = Channels::new(2).get("t", "r");
         channel.entered(0);
         assert_eq!(broker.publish(&channel, &said("1"), 0, 7), Fanout::Here);
         channel.entered(1);

@@ -9,9 +9,6 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// The most shards of one host.
-pub const SHARDS: usize = 64;
-
 /// A room as the broker knows it: tenant and room id, so that no two tenants share one.
 #[derive(Debug)]
 pub struct Channel {
@@ -30,13 +27,19 @@ pub struct Channel {
 #[derive(Debug)]
 struct Spread {
     offset: u64,
-    members: [u32; SHARDS],
-    /// Publications in a shard's mailbox that it has not yet taken in.
-    waiting: [u32; SHARDS],
+    shards: Box<[OnShard]>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct OnShard {
+    /// Sessions that hear the channel.
+    members: u32,
+    /// Publications in the shard's mailbox that it has not yet taken in.
+    waiting: u32,
 }
 
 impl Channel {
-    fn new(id: u64, tenant: &str, room: &str) -> Self {
+    fn new(id: u64, tenant: &str, room: &str, shards: usize) -> Self {
         Self {
             id,
             tenant: tenant.into(),
@@ -44,8 +47,7 @@ impl Channel {
             members: AtomicU32::new(0),
             spread: Mutex::new(Spread {
                 offset: 0,
-                members: [0; SHARDS],
-                waiting: [0; SHARDS],
+                shards: vec![OnShard::default(); shards].into(),
             }),
         }
     }
@@ -57,26 +59,26 @@ impl Channel {
     /// A session of `shard` hears the channel from now on.
     pub fn entered(&self, shard: usize) {
         self.members.fetch_add(1, Ordering::Relaxed);
-        self.spread().members[shard] += 1;
+        self.spread().shards[shard].members += 1;
     }
 
     /// A session of `shard` hears it no more.
     pub fn left(&self, shard: usize) {
         self.members.fetch_sub(1, Ordering::Relaxed);
-        let mut spread = self.spread();
-        spread.members[shard] = spread.members[shard].saturating_sub(1);
+        let members = &mut self.spread().shards[shard].members;
+        *members = members.saturating_sub(1);
     }
 
     /// The shard has taken in a publication that came by its mailbox.
     pub fn taken_in(&self, shard: usize) {
-        let mut spread = self.spread();
-        spread.waiting[shard] = spread.waiting[shard].saturating_sub(1);
+        let waiting = &mut self.spread().shards[shard].waiting;
+        *waiting = waiting.saturating_sub(1);
     }
 }
 
 /// All channels that somebody hears or speaks in.
-#[derive(Default)]
 pub struct Channels {
+    shards: usize,
     by_name: Mutex<HashMap<Box<str>, Weak<Channel>>>,
     next: AtomicU64,
     /// The size at which the dead are swept out next.
@@ -84,6 +86,16 @@ pub struct Channels {
 }
 
 impl Channels {
+    /// No channels yet, on a host with this many shards.
+    pub fn new(shards: usize) -> Self {
+        Self {
+            shards,
+            by_name: Mutex::default(),
+            next: AtomicU64::new(0),
+            sweep: AtomicU64::new(0),
+        }
+    }
+
     /// The channel of a room, the same value for everybody while anybody has it.
     pub fn get(&self, tenant: &str, room: &str) -> Arc<Channel> {
         /// Below this many the dead are not worth looking for.
@@ -94,7 +106,7 @@ impl Channels {
             return channel;
         }
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let channel = Arc::new(Channel::new(id, tenant, room));
+        let channel = Arc::new(Channel::new(id, tenant, room, self.shards));
         channels.insert(name, Arc::downgrade(&channel));
         if channels.len() as u64 >= self.sweep.load(Ordering::Relaxed).max(SWEEP_FROM) {
             channels.retain(|_, channel| channel.strong_count() > 0);

@@ -2,9 +2,10 @@
 
 use super::session::Session;
 use super::{Command, Endpoint, Node, Opening, connection_of};
+use crate::clock::unix_now;
 use crate::hub::ConnectionKey;
 use crate::policy::Undecided;
-use crate::policy::memo::{Verdict, Watcher, unix_now};
+use crate::policy::memo::{Verdict, Watcher};
 use crate::socket::{Application, Flow, Turn};
 use sschat_protocol::close;
 use sschat_protocol::seed::{self, Format};
@@ -150,6 +151,10 @@ impl Sessions {
 impl Application for Sessions {
     type Command = Command;
     type Opening = Opening;
+
+    fn is_wide(opening: &Opening) -> bool {
+        opening.endpoint == Endpoint::Echo
+    }
 
     fn opened(&mut self, key: ConnectionKey, opening: Opening, _: &mut Turn<'_>) -> Flow {
         let index = key as usize;

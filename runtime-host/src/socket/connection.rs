@@ -48,10 +48,12 @@ pub(super) struct Connection {
     pub(super) held: bool,
     /// There may be more to read than was read.
     pub(super) readable: bool,
+    /// Held to [`Limits::wide`].
+    pub(super) wide: bool,
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, now: Tick) -> Self {
+    pub(super) fn new(stream: TcpStream, now: Tick, wide: bool) -> Self {
         Self {
             stream,
             decoder: Decoder::default(),
@@ -64,6 +66,7 @@ impl Connection {
             paused: false,
             held: false,
             readable: false,
+            wide,
         }
     }
 

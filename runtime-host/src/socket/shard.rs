@@ -163,7 +163,10 @@ impl<A: Application> Shard<A> {
 
     /// Takes the frames from `input`; what may not be handed over yet is kept.
     fn consume(&mut self, key: ConnectionKey, mut input: &mut [u8]) {
-        let limit = self.connections.limits.message;
+        let (narrow, wide) = (
+            self.connections.limits.message,
+            self.connections.limits.wide,
+        );
         while !input.is_empty() {
             let Some(connection) = self.connections.get(key) else {
                 return;
@@ -176,6 +179,7 @@ impl<A: Application> Shard<A> {
                 Phase::Open | Phase::Closing => {}
                 Phase::Ending | Phase::Refused | Phase::Gone => return,
             }
+            let limit = if connection.wide { wide } else { narrow };
             // The decoder is taken out so that the event it lends may be acted on.
             let mut decoder = std::mem::take(&mut connection.decoder);
             let used = match decoder.decode(input, limit) {
@@ -286,7 +290,8 @@ impl<A: Application> Shard<A> {
         self.poll
             .registry()
             .register(&mut stream, Token(key as usize), interest)?;
-        entry.insert(Connection::new(stream, self.connections.now));
+        let wide = A::is_wide(&opening);
+        entry.insert(Connection::new(stream, self.connections.now, wide));
         let ping = ticks(self.connections.limits.ping);
         self.connections.set_timer(key, self.connections.now + ping);
         let flow = self.turn(|application, turn| application.opened(key, opening, turn));
@@ -404,7 +409,7 @@ impl<A: Application> Shard<A> {
     /// Writes what every connection is owed.
     fn settle(&mut self) {
         let connections = &mut self.connections;
-        let limit = connections.limits.queue;
+        let (narrow, wide) = (connections.limits.queue, connections.limits.wide);
         let mut slow = Vec::new();
         let mut broken = Vec::new();
         let mut ending = Vec::new();
@@ -415,6 +420,7 @@ impl<A: Application> Shard<A> {
             if connection.phase == Phase::Gone {
                 return;
             }
+            let limit = if connection.wide { wide } else { narrow };
             match connection.deliver(logs, pieces, limit) {
                 Err(_) => broken.push(key),
                 Ok(false) if connection.phase == Phase::Open => slow.push(key),

@@ -8,9 +8,7 @@ wit_bindgen::generate!({
     world: "authority",
 });
 
-use exports::sschat::policy::decisions::{
-    Credential, Guest, Identity, Login, Refusal, RoomPage,
-};
+use exports::sschat::policy::decisions::{Credential, Guest, Identity, Login, Refusal, RoomPage};
 
 /// The rooms that everybody is a member of.
 const ROOMS: [&str; 4] = ["calm", "trap", "loop", "memory"];
@@ -22,11 +20,17 @@ impl Guest for Hostile {
         let user = presented.user.unwrap_or_default();
         obey(&user);
         let tenant = "app_00000000000040008000000000000000".to_owned();
-        Ok(Login { who: Identity { tenant, user }, expires: None })
+        Ok(Login {
+            who: Identity { tenant, user },
+            expires: None,
+        })
     }
 
     fn rooms(_who: Identity, _cursor: Option<String>) -> Result<RoomPage, Refusal> {
-        Ok(RoomPage { rooms: ROOMS.map(str::to_owned).to_vec(), next: None })
+        Ok(RoomPage {
+            rooms: ROOMS.map(str::to_owned).to_vec(),
+            next: None,
+        })
     }
 
     fn may_publish(_who: Identity, room: String) -> Result<(), Refusal> {

@@ -6,5 +6,11 @@
 // A failed expectation is how a test answers.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod bad_input;
+mod lifecycle;
+mod live_changes;
+mod openapi;
+mod page;
 mod rest;
 mod seed_protocol;
+mod websocket;

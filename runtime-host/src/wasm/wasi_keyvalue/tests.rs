@@ -208,7 +208,7 @@ async fn batches_keep_order_and_bounds() {
     let bucket = world.bucket().await;
     let values = world.view().get_many(bucket, keys.to_vec()).await.unwrap();
     let expected = [("a", Some("1")), ("x", None), ("b", Some("2"))];
-    let expected = expected.map(|(key, value)| (key.to_owned(), value.map(|v| v.into())));
+    let expected = expected.map(|(key, value)| (key.to_owned(), value.map(Into::into)));
     assert_eq!(values, expected);
     let bucket = world.bucket().await;
     let mut view = world.view();

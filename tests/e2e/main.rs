@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bad_input;
+mod layering;
 mod lifecycle;
 mod live_changes;
 mod openapi;

@@ -1,14 +1,21 @@
 //! The one file that chooses implementations and joins the parts into a host.
 
+use crate::broker::memory::MemoryBroker;
+use crate::broker::{Broker, Channels};
 use crate::cli::RuntimeArgs;
-use crate::config::Config;
-use crate::http::upgrade::{Adopt, Upgraded};
+use crate::config::{Config, SocketSettings};
+use crate::http::upgrade::{self, Adopt, Upgraded};
 use crate::http::{Bound, Mount, Parts, Readiness, Server};
 use crate::manifest::runtime::{RuntimeConfig, StoreConfig};
 use crate::manifest::variables::Values;
 use crate::manifest::{Component, Manifest, Role};
-use crate::store::Store;
+use crate::node::{self, Node, Opening, Post, Reach, Sessions};
+use crate::policy::Policy;
+use crate::policy::grants::Grants as StandingGrants;
+use crate::socket::{self, Prepared, Shards};
 use crate::store::sqlite::SqliteStores;
+use crate::store::{ChangeListener, Store};
+use crate::wasm::authority::AuthorityPool;
 use crate::wasm::engine::{EngineSettings, Engines};
 use crate::wasm::outbound::AllowedHosts;
 use crate::wasm::rest::{Grants, RestComponent, RestLimits, Stores};
@@ -22,11 +29,19 @@ use std::time::Duration;
 /// The folder of compiled code within the state folder.
 const CACHE: &str = "cache";
 
+/// How many bytes of verdicts are remembered: some hundred thousand.
+const MEMO: u64 = 256 << 20;
+
+/// The bound of messages and queues of the debug endpoints: what the biggest case of the
+/// Autobahn suite takes, several times.
+const WIDE: usize = 64 << 20;
+
 /// A host, ready to serve.
 pub struct App {
     name: String,
     server: Arc<Server>,
     stores: OpenStores,
+    shards: Arc<Shards<Sessions>>,
 }
 
 impl App {
@@ -50,12 +65,14 @@ impl App {
         })?;
         let stores = OpenStores::open(&runtime)?;
         let mounts = mount_all(manifest, config.rest, &engines, &stores, values)?;
+        let authority = open_authority(manifest, &engines)?;
+        let shards = Arc::new(open_shards(authority, &config.socket, &stores)?);
         let server = Server::new(Parts {
             routes: routes(manifest, &mounts),
             mounts,
             limits: config.http.clone(),
             origins: config.origins.clone(),
-            adopt: Arc::new(NoSockets),
+            adopt: Arc::new(Door(Arc::clone(&shards))),
             debug_endpoints: config.debug_endpoints,
             readiness: stores.readiness(),
         })?;
@@ -63,6 +80,7 @@ impl App {
             name: manifest.name.clone(),
             server: Arc::new(server),
             stores,
+            shards,
         })
     }
 
@@ -86,9 +104,22 @@ impl App {
     /// Serves until `stop` resolves, then ends in order.
     pub async fn serve(self, bound: Bound, stop: impl Future<Output = ()>, drain: Duration) {
         self.server.start_sweeps();
+        let (begin, begun) = tokio::sync::oneshot::channel();
+        let shards = Arc::clone(&self.shards);
+        let drained = tokio::spawn(async move {
+            let _ = begun.await;
+            tokio::task::spawn_blocking(move || shards.drain(drain)).await
+        });
+        let stop = async {
+            stop.await;
+            let _ = begin.send(());
+        };
         let left = bound.serve(self.server.clone(), stop, drain).await;
         if left > 0 {
             tracing::warn!(connections = left, "connections did not end in time");
+        }
+        if let Err(error) = drained.await {
+            tracing::error!(%error, "the shards did not end in order");
         }
         self.stores.close();
     }
@@ -99,12 +130,15 @@ struct OpenStores {
     /// By database file, for two labels may share one.
     databases: HashMap<PathBuf, SqliteStores>,
     labels: Stores,
+    /// The database file behind each label.
+    files: HashMap<String, PathBuf>,
 }
 
 impl OpenStores {
     fn open(runtime: &RuntimeConfig) -> anyhow::Result<Self> {
         let mut databases: HashMap<PathBuf, SqliteStores> = HashMap::new();
         let mut labels = Stores::new();
+        let mut files = HashMap::new();
         for (label, store) in &runtime.stores {
             match store {
                 StoreConfig::Sqlite { path } => {
@@ -113,6 +147,7 @@ impl OpenStores {
                     }
                     if let Some(database) = databases.get(path) {
                         labels.insert(label.clone(), database.space(label));
+                        files.insert(label.to_string(), path.clone());
                     }
                 }
                 StoreConfig::Redis { .. } => {
@@ -120,7 +155,20 @@ impl OpenStores {
                 }
             }
         }
-        Ok(Self { databases, labels })
+        Ok(Self {
+            databases,
+            labels,
+            files,
+        })
+    }
+
+    /// Tells `listener` of every change under `label`.
+    fn listen(&self, label: &str, listener: Arc<dyn ChangeListener>) {
+        if let Some(path) = self.files.get(label)
+            && let Some(database) = self.databases.get(path)
+        {
+            database.listen(label, listener);
+        }
     }
 
     fn readiness(&self) -> Readiness {
@@ -144,13 +192,85 @@ impl OpenStores {
     }
 }
 
-/// Refuses WebSockets: there is nobody yet to serve them.
-struct NoSockets;
+/// Where upgraded connections go.
+struct Door(Arc<Shards<Sessions>>);
 
-impl Adopt for NoSockets {
+impl Adopt for Door {
     fn adopt(&self, upgraded: Upgraded) {
-        tracing::debug!(remote = %upgraded.remote, "no one serves WebSockets");
+        let endpoint = match upgraded.endpoint {
+            upgrade::Endpoint::Polling { format } => node::Endpoint::Polling(format),
+            upgrade::Endpoint::Echo => node::Endpoint::Echo,
+        };
+        let opening = Opening {
+            endpoint,
+            app: upgraded.app,
+        };
+        self.0.adopt(upgraded.stream, upgraded.read, opening);
     }
+}
+
+/// The authority, and the label of the store that it decides over.
+struct Authority {
+    pool: AuthorityPool,
+    label: String,
+}
+
+fn open_authority(manifest: &Manifest, engines: &Engines) -> anyhow::Result<Authority> {
+    let (name, component) = manifest
+        .components
+        .iter()
+        .find(|(_, component)| component.role == Role::Authority)
+        .context("no component has the role \"authority\" in its table tool.sschat")?;
+    require_source(component)?;
+    let label = match component.key_value_stores.as_slice() {
+        [label] => label.clone(),
+        _ => bail!("component {name:?}: the authority is to name one key_value_stores label"),
+    };
+    let compiled = engines
+        .compile_authority(&component.source)
+        .with_context(|| format!("component {name:?}"))?;
+    let pool = AuthorityPool::new(engines, &compiled, name, component.reuse)
+        .with_context(|| format!("component {name:?}"))?;
+    Ok(Authority { pool, label })
+}
+
+/// Joins policy, broker and shards.
+fn open_shards(
+    authority: Authority,
+    settings: &SocketSettings,
+    stores: &OpenStores,
+) -> anyhow::Result<Shards<Sessions>> {
+    let label = &authority.label;
+    let Some(state) = stores.labels.get(label) else {
+        bail!(unknown_label(label));
+    };
+    let prepared = Prepared::new(settings.shards).context("cannot make event queues")?;
+    let post = Post::new(prepared.handles());
+    let channels = Arc::new(Channels::new(settings.shards));
+    let policy = Arc::new(Policy::new(authority.pool, Arc::clone(state), MEMO));
+    let reach = Reach {
+        post: post.clone(),
+        channels: Arc::clone(&channels),
+    };
+    let grants = StandingGrants::start(Arc::clone(&policy), Arc::new(reach));
+    stores.listen(label, Arc::clone(&grants) as Arc<dyn ChangeListener>);
+    let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::new(post.clone()));
+    let sessions = node::Settings {
+        presence_limit: u32::try_from(settings.presence_limit).unwrap_or(u32::MAX),
+    };
+    let node = Arc::new(Node::new(policy, grants, broker, channels, post, sessions));
+    let limits = socket::Limits {
+        message: settings.message_limit,
+        queue: settings.queue_limit,
+        wide: WIDE,
+        ping: settings.ping_interval,
+        idle: settings.idle_timeout,
+    };
+    prepared
+        .start(&limits, move |shard| {
+            Sessions::new(Arc::clone(&node), shard)
+        })
+        .context("cannot start the shards")
 }
 
 /// Everything that would keep `up` from serving.

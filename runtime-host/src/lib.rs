@@ -4,6 +4,7 @@ pub mod app;
 pub mod bench;
 pub mod broker;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod http;
 pub mod hub;

@@ -39,8 +39,6 @@ struct Registered<'a> {
     api_key: String,
     app_id: AppId,
     secret: &'a str,
-    label: Option<&'a str>,
-    require_token: bool,
 }
 
 #[derive(Serialize)]
@@ -101,8 +99,6 @@ async fn register<H: Host>(host: &H, request: &Request) -> Outcome {
         api_key: api_key.to_string(),
         app_id,
         secret: secret.expose(),
-        label: app.label.as_deref(),
-        require_token: app.require_token,
     })
 }
 
@@ -174,17 +170,23 @@ fn same(given: &[u8], wanted: &[u8]) -> bool {
 }
 
 fn wishes(body: &[u8]) -> Result<Wishes, Refusal> {
-    if body.iter().all(u8::is_ascii_whitespace) {
+    let body = body.trim_ascii();
+    if body.is_empty() {
         return Ok(Wishes::default());
     }
-    let wishes: Wishes = serde_json::from_slice(body).map_err(|_| Refusal::BadRequest {
-        code: "invalid_body",
+    let bad = Refusal::BadRequest {
+        code: "bad_body",
         msg: r#"the body is an object {"label"?: text, "require_token"?: true or false}"#,
-    })?;
+    };
+    // The parser would take an array as an object without names.
+    if !body.starts_with(b"{") {
+        return Err(bad);
+    }
+    let wishes: Wishes = serde_json::from_slice(body).map_err(|_| bad)?;
     let label = wishes.label.as_deref().unwrap_or_default();
     if label.chars().count() > LABEL_LIMIT {
         return Err(Refusal::BadRequest {
-            code: "invalid_label",
+            code: "bad_label",
             msg: "label is longer than 200 characters",
         });
     }

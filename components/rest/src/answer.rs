@@ -2,7 +2,6 @@
 
 use crate::refusal::Refusal;
 use serde::Serialize;
-use sschat_domain::Page;
 
 /// What a handler returns.
 pub type Outcome = Result<Answer, Refusal>;
@@ -46,23 +45,5 @@ impl Answer {
     /// None; the type is that of a handler.
     pub fn created<T: Serialize>(body: &T) -> Outcome {
         Ok(Self::json(201, body))
-    }
-}
-
-/// The body of a listing: `{"status":"ok","data":[…],"next":…}`.
-#[derive(Debug, Serialize)]
-pub struct PageBody<P> {
-    status: &'static str,
-    data: Vec<P>,
-    next: Option<String>,
-}
-
-impl<P> From<Page<P>> for PageBody<P> {
-    fn from(page: Page<P>) -> Self {
-        Self {
-            status: "ok",
-            data: page.ids,
-            next: page.next,
-        }
     }
 }

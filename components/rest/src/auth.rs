@@ -23,10 +23,9 @@ pub fn presented_key(request: &Request) -> Result<ApiKey, Refusal> {
     ];
     let mut given = given.into_iter().flatten();
     let Some(first) = given.next() else {
-        return Err(Refusal::Unauthorized {
-            code: "missing_key",
-            msg: "an API key is needed: ?apikey=, Authorization: Bearer or X-API-Key",
-        });
+        return Err(Refusal::Unauthorized(
+            "an API key is needed: ?apikey=, Authorization: Bearer or X-API-Key",
+        ));
     };
     if given.any(|other| other != first) {
         return Err(Refusal::BadRequest {
@@ -35,9 +34,12 @@ pub fn presented_key(request: &Request) -> Result<ApiKey, Refusal> {
         });
     }
     if first.is_empty() {
-        return Err(Refusal::Unauthorized {
-            code: "missing_key",
-            msg: "the API key is empty",
+        return Err(Refusal::Unauthorized("the API key is empty"));
+    }
+    if request.query.apikey_doubled {
+        return Err(Refusal::BadRequest {
+            code: "doubled_key",
+            msg: "apikey is given more than once",
         });
     }
     first.parse().map_err(|_| unknown_key())
@@ -56,10 +58,7 @@ pub async fn tenant<S: Read>(store: &S, request: &Request) -> Result<Tenant, Ref
 /// The refusal of a key that is not known.
 #[must_use]
 pub fn unknown_key() -> Refusal {
-    Refusal::Unauthorized {
-        code: "unknown_key",
-        msg: "no such API key",
-    }
+    Refusal::Unauthorized("no such API key")
 }
 
 /// The token of `Bearer`, whose name is of either case (RFC 9110, section 11.1).
@@ -68,10 +67,9 @@ fn bearer(value: &str) -> Result<&str, Refusal> {
     if scheme.eq_ignore_ascii_case("bearer") {
         return Ok(token.trim());
     }
-    Err(Refusal::Unauthorized {
-        code: "unknown_scheme",
-        msg: "the Authorization header takes the scheme Bearer",
-    })
+    Err(Refusal::Unauthorized(
+        "the Authorization header takes the scheme Bearer",
+    ))
 }
 
 #[cfg(test)]
@@ -117,6 +115,8 @@ mod tests {
         assert_eq!(outcome(&query, None, Some(OTHER)).0, 400);
         assert_eq!(outcome("", None, None).0, 401);
         assert_eq!(outcome("apikey=", None, None).0, 401);
+        assert_eq!(outcome("apikey=&apikey=", None, None).0, 401);
+        assert_eq!(outcome(&format!("{query}&{query}"), None, None).0, 400);
         assert_eq!(outcome("apikey=none", None, None).0, 401);
         assert_eq!(outcome("", Some("Basic eDp5"), None).0, 401);
         assert_eq!(outcome("", Some("Bearer"), None).0, 401);

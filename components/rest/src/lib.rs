@@ -14,7 +14,7 @@ mod request;
 #[cfg(target_family = "wasm")]
 pub mod spin;
 
-pub use answer::{Answer, Outcome, PageBody};
+pub use answer::{Answer, Outcome};
 pub use auth::{presented_key, tenant, unknown_key};
 pub use query::{PageQuery, Query};
 pub use refusal::Refusal;

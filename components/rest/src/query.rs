@@ -11,6 +11,8 @@ const PAGE_LIMIT: usize = 1_000;
 pub struct Query {
     /// The API key, as it was given.
     pub apikey: Option<String>,
+    /// Whether it was given more than once.
+    pub apikey_doubled: bool,
     /// Where a listing goes on.
     pub cursor: Option<String>,
     /// How many ids a listing has.
@@ -37,14 +39,20 @@ impl Query {
         for part in text.split('&') {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             let (place, msg) = match decode(name)?.as_str() {
-                "apikey" => (&mut query.apikey, "apikey is given more than once"),
+                "apikey" => {
+                    query.apikey_doubled = query.apikey.is_some();
+                    // One that says something is not covered up by one that does not.
+                    let kept = query.apikey.take().filter(|kept| !kept.is_empty());
+                    query.apikey = Some(kept.map_or_else(|| decode(value), Ok)?);
+                    continue;
+                }
                 "cursor" => (&mut query.cursor, "cursor is given more than once"),
                 "limit" => (&mut query.limit, "limit is given more than once"),
                 _ => continue,
             };
             if place.is_some() {
                 return Err(Refusal::BadRequest {
-                    code: "doubled_parameter",
+                    code: "bad_query",
                     msg,
                 });
             }
@@ -66,7 +74,7 @@ impl Query {
                 .ok()
                 .filter(|limit| (1..=PAGE_LIMIT).contains(limit) && !text.starts_with('+'))
                 .ok_or(Refusal::BadRequest {
-                    code: "invalid_limit",
+                    code: "bad_limit",
                     msg: "limit is a number from 1 to 1000",
                 })?,
         };
@@ -82,7 +90,7 @@ fn decode(text: &str) -> Result<String, Refusal> {
         return Ok(text.to_owned());
     }
     let broken = || Refusal::BadRequest {
-        code: "invalid_query",
+        code: "bad_query",
         msg: "the query is not percent-encoded UTF-8",
     };
     let mut bytes = Vec::with_capacity(text.len());
@@ -130,7 +138,18 @@ mod tests {
         ] {
             assert_eq!(apikey(text).unwrap_err().answer().status, 400, "{text}");
         }
-        assert!(apikey("apikey=a&apikey=a").is_err());
+        assert!(Query::parse("cursor=a&cursor=a").is_err());
+        for text in [
+            "apikey=a&apikey=a",
+            "apikey=&apikey=a",
+            "apikey=a&x=1&apikey",
+        ] {
+            let query = Query::parse(text).unwrap();
+            assert_eq!(
+                (query.apikey.as_deref(), query.apikey_doubled),
+                (Some("a"), true)
+            );
+        }
     }
 
     #[test]

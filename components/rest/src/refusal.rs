@@ -14,13 +14,8 @@ pub enum Refusal {
         /// The same for people.
         msg: &'static str,
     },
-    /// No key, or one that is not known: the two differ by `code` alone.
-    Unauthorized {
-        /// What exactly is wrong.
-        code: &'static str,
-        /// The same for people.
-        msg: &'static str,
-    },
+    /// No key, or one that is not known, and which of the two.
+    Unauthorized(&'static str),
     /// Understood and not allowed.
     Forbidden {
         /// What exactly is wrong.
@@ -47,7 +42,7 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         match error {
             Error::Cursor => Self::BadRequest {
-                code: "invalid_cursor",
+                code: "bad_cursor",
                 msg: "cursor is not one that this listing gave out",
             },
             error => Self::Store(error),
@@ -68,7 +63,7 @@ impl Refusal {
     pub fn answer(&self) -> Answer {
         let (http, code, msg) = match *self {
             Self::BadRequest { code, msg } => (400, code, msg),
-            Self::Unauthorized { code, msg } => (401, code, msg),
+            Self::Unauthorized(msg) => (401, "unauthorized", msg),
             Self::Forbidden { code, msg } => (403, code, msg),
             Self::NotFound(msg) => (404, "not_found", msg),
             Self::NoSuchKey => (404, "not_found", "no such API key"),
@@ -93,7 +88,7 @@ impl Refusal {
         let mut answer = Answer::json(http, &Body { status, code, msg });
         match self {
             Self::MethodNotAllowed(allow) => answer.header = Some(("allow", allow)),
-            Self::Unauthorized { .. } => answer.header = Some(("www-authenticate", "Bearer")),
+            Self::Unauthorized(_) => answer.header = Some(("www-authenticate", "Bearer")),
             _ => {}
         }
         answer

@@ -160,7 +160,7 @@ fn text_of(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, Re
     let text = value.to_str().ok().filter(|_| values.next().is_none());
     text.map(|text| Some(text.to_owned()))
         .ok_or(Refusal::BadRequest {
-            code: "invalid_header",
+            code: "bad_header",
             msg: "a header is given more than once or is not ASCII text",
         })
 }

@@ -6,7 +6,7 @@
 use serde::Serialize;
 use sschat_domain::membership::{self, Missing, Outcome as Change, Pair};
 use sschat_domain::{RoomId, UserId, removal, tenant};
-use sschat_rest::{Answer, Host, Method, Outcome, PageBody, Refusal, Request, Route};
+use sschat_rest::{Answer, Host, Method, Outcome, Refusal, Request, Route};
 
 const NO_ROOM: Refusal = Refusal::NotFound("no such room");
 const NO_USER: Refusal = Refusal::NotFound("no such user");
@@ -28,6 +28,18 @@ mod entry {
 struct Created {
     status: &'static str,
     room_id: RoomId,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    status: &'static str,
+    data: Rooms,
+}
+
+#[derive(Serialize)]
+struct Rooms {
+    rooms: Vec<RoomId>,
+    next: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -96,7 +108,13 @@ async fn list<H: Host>(host: &H, request: &Request) -> Outcome {
     let tenant = sschat_rest::tenant(store, request).await?;
     let page = request.query.page()?;
     let rooms = tenant::rooms(store, tenant.id, page.cursor, page.limit).await?;
-    Answer::ok(&PageBody::from(rooms))
+    Answer::ok(&Listed {
+        status: "ok",
+        data: Rooms {
+            rooms: rooms.ids,
+            next: rooms.next,
+        },
+    })
 }
 
 async fn show<H: Host>(host: &H, request: &Request, room: &str) -> Outcome {
@@ -142,7 +160,7 @@ async fn change<H: Host>(
     let tenant = sschat_rest::tenant(store, request).await?;
     if !matches!(action, "add" | "remove") {
         return Err(Refusal::BadRequest {
-            code: "unknown_action",
+            code: "bad_action",
             msg: "the action is add or remove",
         });
     }

@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 use sschat_domain::{RoomId, UserId, membership, removal, tenant};
-use sschat_rest::{Answer, Host, Method, Outcome, PageBody, Refusal, Request, Route};
+use sschat_rest::{Answer, Host, Method, Outcome, Refusal, Request, Route};
 
 const NO_USER: Refusal = Refusal::NotFound("no such user");
 
@@ -29,13 +29,25 @@ struct Created {
 }
 
 #[derive(Serialize)]
-struct Shown {
+struct Listed {
     status: &'static str,
-    data: Rooms,
+    data: Users,
 }
 
 #[derive(Serialize)]
-struct Rooms {
+struct Users {
+    users: Vec<UserId>,
+    next: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    status: &'static str,
+    data: Joined,
+}
+
+#[derive(Serialize)]
+struct Joined {
     user_id: UserId,
     rooms: Vec<RoomId>,
     next: Option<String>,
@@ -82,7 +94,13 @@ async fn list<H: Host>(host: &H, request: &Request) -> Outcome {
     let tenant = sschat_rest::tenant(store, request).await?;
     let page = request.query.page()?;
     let users = tenant::users(store, tenant.id, page.cursor, page.limit).await?;
-    Answer::ok(&PageBody::from(users))
+    Answer::ok(&Listed {
+        status: "ok",
+        data: Users {
+            users: users.ids,
+            next: users.next,
+        },
+    })
 }
 
 async fn show<H: Host>(host: &H, request: &Request, user: &str) -> Outcome {
@@ -96,7 +114,7 @@ async fn show<H: Host>(host: &H, request: &Request, user: &str) -> Outcome {
     let rooms = membership::rooms(store, tenant.id, user_id, page.cursor, page.limit).await?;
     Answer::ok(&Shown {
         status: "ok",
-        data: Rooms {
+        data: Joined {
             user_id,
             rooms: rooms.ids,
             next: rooms.next,

@@ -2,9 +2,10 @@
 
 use super::session::Session;
 use super::{Command, Endpoint, Node, Opening, connection_of};
+use crate::clock::unix_now;
 use crate::hub::ConnectionKey;
 use crate::policy::Undecided;
-use crate::policy::memo::{Verdict, Watcher, unix_now};
+use crate::policy::memo::{Verdict, Watcher};
 use crate::socket::{Application, Flow, Turn};
 use sschat_protocol::close;
 use sschat_protocol::seed::{self, Format};

@@ -1,0 +1,121 @@
+//! The component's side of the WIT package: arguments in, verdicts out.
+
+// The bindings are generated.
+#[allow(
+    unsafe_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::str_to_string
+)]
+mod bindings {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "sschat:policy/authority",
+    });
+    use super::Authority;
+    export!(Authority);
+}
+
+use crate::decisions::{self, Clock, Identity};
+use bindings::exports::sschat::policy::decisions::Guest;
+use bindings::sschat::policy::{clock, state, types};
+use sschat_domain::{Error, Read};
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+struct Authority;
+
+impl Guest for Authority {
+    fn log_in(presented: types::Credential) -> Result<types::Login, types::Refusal> {
+        let credential = decisions::Credential {
+            app: presented.app.as_deref(),
+            user: presented.user.as_deref(),
+            token: presented.token.as_deref(),
+        };
+        let login = run(decisions::log_in(&State, &HostClock, credential))?;
+        Ok(types::Login {
+            who: types::Identity {
+                tenant: login.who.tenant.to_string(),
+                user: login.who.user.to_string(),
+            },
+            expires: login.expires,
+        })
+    }
+
+    fn rooms(
+        who: types::Identity,
+        cursor: Option<String>,
+    ) -> Result<types::RoomPage, types::Refusal> {
+        let who = identity(&who)?;
+        let page = run(decisions::rooms(&State, who, cursor.as_deref()))?;
+        Ok(types::RoomPage {
+            rooms: page.ids.iter().map(ToString::to_string).collect(),
+            next: page.next,
+        })
+    }
+
+    fn may_publish(who: types::Identity, room: String) -> Result<(), types::Refusal> {
+        run(decisions::may_publish(&State, identity(&who)?, &room))
+    }
+
+    fn may_see(who: types::Identity, user: String) -> Result<(), types::Refusal> {
+        run(decisions::may_see(&State, identity(&who)?, &user))
+    }
+}
+
+/// The records, through the import that the host notes.
+struct State;
+
+impl Read for State {
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
+        let mut values = self.get_many(&[key.to_owned()]).await?;
+        Ok(values.pop().flatten())
+    }
+
+    async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Error> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        state::get_many(keys).map_err(|error| match error {
+            state::Error::Store(text) => Error::Store(text),
+            state::Error::Limit => Error::Limit,
+        })
+    }
+}
+
+struct HostClock;
+
+impl Clock for HostClock {
+    fn now(&self) -> u64 {
+        clock::now()
+    }
+}
+
+fn identity(who: &types::Identity) -> Result<Identity, types::Refusal> {
+    Identity::parse(&who.tenant, &who.user).map_err(types::Refusal::from)
+}
+
+impl From<decisions::Refusal> for types::Refusal {
+    fn from(refusal: decisions::Refusal) -> Self {
+        Self {
+            code: refusal.code.to_owned(),
+            reason: refusal.reason.to_owned(),
+        }
+    }
+}
+
+/// Runs a decision. The imports are synchronous, so no future ever waits.
+fn run<T>(
+    decision: impl Future<Output = Result<T, decisions::Refusal>>,
+) -> Result<T, types::Refusal> {
+    let mut context = Context::from_waker(Waker::noop());
+    match pin!(decision).poll(&mut context) {
+        Poll::Ready(verdict) => verdict.map_err(types::Refusal::from),
+        Poll::Pending => Err(types::Refusal {
+            code: "internal".to_owned(),
+            reason: "A decision waited, which none may.".to_owned(),
+        }),
+    }
+}

@@ -98,7 +98,7 @@ fn a_bomb_costs_its_own_size_and_the_limit() {
 fn a_message_that_grows_by_compression_is_taken_up_to_the_limit() {
     // Bytes that fixed codes encode with nine bits each, in blocks that cannot be smaller.
     let noise: Vec<u8> = (0..1000u32)
-        .map(|n| (n * 2_654_435_761 >> 13) as u8 | 0x90)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8 | 0x90)
         .collect();
     let stored = compress(&noise, 0, usize::MAX);
     assert!(stored.len() > noise.len());

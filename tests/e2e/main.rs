@@ -6,5 +6,6 @@
 // A failed expectation is how a test answers.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod autobahn;
 mod rest;
 mod seed_protocol;

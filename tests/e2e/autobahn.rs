@@ -7,7 +7,6 @@
 use serde_json::{Value, json};
 use sschat_tests::host::artifacts;
 use sschat_tests::{Host, Options};
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -145,8 +144,8 @@ async fn python() -> PathBuf {
         // A shim of pyenv is on the path even where the version is not chosen, and fails.
         let version = Command::new(&candidate)
             .args([
-                OsStr::new("-c"),
-                OsStr::new("import pip, sys; sys.exit(sys.version_info[:2] != (2, 7))"),
+                "-c",
+                "import pip, sys; sys.exit(sys.version_info[:2] != (2, 7))",
             ])
             .stdin(Stdio::null())
             .output()

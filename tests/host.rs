@@ -71,7 +71,6 @@ impl Options {
             .arg("--state-dir")
             .arg(self.state.as_deref().unwrap_or(fresh))
             .args(&self.arguments)
-            .env("SSCHAT_CACHE_DIR", artifacts("code-cache"))
             .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -130,7 +129,7 @@ fn listening(line: &str) -> Option<SocketAddr> {
 impl Host {
     /// Starts a host and waits until it says where it listens.
     pub async fn start(options: Options) -> Self {
-        let state = TempDir::new().unwrap();
+        let state = fresh_state();
         let mut child = options.command(state.path()).spawn().unwrap();
         let output = Output::default();
         let (found, address) = oneshot::channel();
@@ -159,7 +158,7 @@ impl Host {
 
     /// Starts a host that is expected to refuse: its exit status and everything it said.
     pub async fn refused(options: Options) -> (ExitStatus, String) {
-        let state = TempDir::new().unwrap();
+        let state = fresh_state();
         let mut child = options.command(state.path()).spawn().unwrap();
         let output = Output::default();
         let (found, address) = oneshot::channel();
@@ -177,7 +176,6 @@ impl Host {
     pub async fn run(arguments: &[&str]) -> (ExitStatus, String) {
         let done = Command::new(binary())
             .args(arguments)
-            .env("SSCHAT_CACHE_DIR", artifacts("code-cache"))
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output();
@@ -268,14 +266,23 @@ pub fn guests() -> PathBuf {
     repository().join("tests/guests")
 }
 
+/// An empty state folder, but for compiled code, which all hosts of all tests share.
+fn fresh_state() -> TempDir {
+    let state = TempDir::new().unwrap();
+    std::os::unix::fs::symlink(artifacts("code-cache"), state.path().join("cache")).unwrap();
+    state
+}
+
 /// The folder that cargo builds into, for this profile.
 fn built() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     test.parent().and_then(Path::parent).unwrap().to_path_buf()
 }
 
+/// The host under test: the one built beside this test, or another by `SSCHAT_BINARY`.
 fn binary() -> PathBuf {
-    let path = built().join("sschat");
+    let path =
+        std::env::var_os("SSCHAT_BINARY").map_or_else(|| built().join("sschat"), PathBuf::from);
     assert!(
         path.is_file(),
         "{} is missing; `tests/run` builds it and runs the tests",

@@ -5,10 +5,11 @@ use crate::broker::{Broker, Channels};
 use crate::cli::RuntimeArgs;
 use crate::config::{Config, SocketSettings};
 use crate::http::upgrade::{self, Adopt, Upgraded};
-use crate::http::{Bound, Mount, Parts, Readiness, Server};
+use crate::http::{Bound, Parts, Readiness, Server};
+use crate::manifest::Manifest;
 use crate::manifest::runtime::{RuntimeConfig, StoreConfig};
 use crate::manifest::variables::Values;
-use crate::manifest::{Component, Manifest, Role};
+use crate::mount;
 use crate::node::{self, Node, Opening, Post, Reach, Sessions};
 use crate::policy::Policy;
 use crate::policy::grants::Grants as StandingGrants;
@@ -17,8 +18,7 @@ use crate::store::sqlite::SqliteStores;
 use crate::store::{ChangeListener, Store};
 use crate::wasm::authority::AuthorityPool;
 use crate::wasm::engine::{EngineSettings, Engines};
-use crate::wasm::outbound::AllowedHosts;
-use crate::wasm::rest::{Grants, RestComponent, RestLimits, Stores};
+use crate::wasm::rest::Stores;
 use anyhow::{Context, bail};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -35,6 +35,10 @@ const MEMO: u64 = 256 << 20;
 /// The bound of messages and queues of the debug endpoints: what the biggest case of the
 /// Autobahn suite takes, several times.
 const WIDE: usize = 64 << 20;
+
+/// What is said where sockets would have nobody to ask.
+pub(crate) const NO_AUTHORITY: &str =
+    "no component has the role \"authority\" in its table tool.sschat";
 
 /// A host, ready to serve.
 pub struct App {
@@ -58,17 +62,16 @@ impl App {
             let folder = state_dir.display();
             format!("the state folder {folder} cannot be made; choose another with --state-dir")
         })?;
-        let rest = rest_components(manifest).count();
         let engines = Engines::new(&EngineSettings {
             cache: Some(state_dir.join(CACHE)),
-            instances: pool_size(rest, &config.rest),
+            instances: mount::pool_size(manifest, &config.rest),
         })?;
         let stores = OpenStores::open(&runtime)?;
-        let mounts = mount_all(manifest, config.rest, &engines, &stores, values)?;
+        let mounts = mount::mount_all(manifest, config.rest, &engines, &stores.labels, values)?;
         let authority = open_authority(manifest, &engines)?;
         let shards = Arc::new(open_shards(authority, &config.socket, &stores)?);
         let server = Server::new(Parts {
-            routes: routes(manifest, &mounts),
+            routes: mount::routes(manifest, &mounts),
             mounts,
             limits: config.http.clone(),
             origins: config.origins.clone(),
@@ -216,12 +219,8 @@ struct Authority {
 }
 
 fn open_authority(manifest: &Manifest, engines: &Engines) -> anyhow::Result<Authority> {
-    let (name, component) = manifest
-        .components
-        .iter()
-        .find(|(_, component)| component.role == Role::Authority)
-        .context("no component has the role \"authority\" in its table tool.sschat")?;
-    require_source(component)?;
+    let (name, component) = manifest.authority().context(NO_AUTHORITY)?;
+    mount::require_source(component)?;
     let label = match component.key_value_stores.as_slice() {
         [label] => label.clone(),
         _ => bail!("component {name:?}: the authority is to name one key_value_stores label"),
@@ -242,7 +241,7 @@ fn open_shards(
 ) -> anyhow::Result<Shards<Sessions>> {
     let label = &authority.label;
     let Some(state) = stores.labels.get(label) else {
-        bail!(unknown_label(label));
+        bail!(mount::unknown_label(label));
     };
     let prepared = Prepared::new(settings.shards).context("cannot make event queues")?;
     let post = Post::new(prepared.handles());
@@ -273,74 +272,6 @@ fn open_shards(
         .context("cannot start the shards")
 }
 
-/// Everything that would keep `up` from serving.
-pub fn check(manifest: &Manifest, runtime: &RuntimeArgs) -> Vec<String> {
-    let mut findings = Vec::new();
-    let runtime_config = match read_runtime(runtime) {
-        Ok(config) => Some(config),
-        Err(error) => {
-            findings.push(format!("{error:#}"));
-            None
-        }
-    };
-    let environment = |name: &str| std::env::var(name).ok();
-    let values = match Values::resolve(manifest, &runtime.variables, environment) {
-        Ok(values) => Some(values),
-        Err(error) => {
-            findings.push(error.to_string());
-            None
-        }
-    };
-    let settings = EngineSettings {
-        cache: None,
-        instances: 64,
-    };
-    let engines = match Engines::new(&settings) {
-        Ok(engines) => engines,
-        Err(error) => {
-            findings.push(error.to_string());
-            return findings;
-        }
-    };
-    let place = |component: &Component| format!("{}:{}", manifest.file.display(), component.line);
-    for (name, component) in &manifest.components {
-        let values = values.as_ref();
-        let stores = runtime_config.as_ref();
-        if let Err(error) = check_component(name, component, &engines, stores, values) {
-            findings.push(format!("{}: component.{name}: {error:#}", place(component)));
-        }
-    }
-    findings
-}
-
-fn check_component(
-    name: &str,
-    component: &Component,
-    engines: &Engines,
-    runtime: Option<&RuntimeConfig>,
-    values: Option<&Values>,
-) -> anyhow::Result<()> {
-    require_source(component)?;
-    if let Some(runtime) = runtime {
-        for label in &component.key_value_stores {
-            if !runtime.stores.contains_key(label) {
-                bail!(unknown_label(label));
-            }
-        }
-    }
-    let grants = match values {
-        Some(values) => grants(name, component, Stores::new(), values)?,
-        None => return Ok(()),
-    };
-    if component.role == Role::Authority {
-        engines.compile_authority(&component.source)?;
-        return Ok(());
-    }
-    let compiled = engines.compile_rest(&component.source)?;
-    RestComponent::new(engines, &compiled, grants, RestLimits::default())?;
-    Ok(())
-}
-
 fn read_runtime(runtime: &RuntimeArgs) -> anyhow::Result<RuntimeConfig> {
     let file = runtime.runtime_config_file.as_deref();
     let config = RuntimeConfig::read(file, &runtime.state_dir)?;
@@ -351,111 +282,4 @@ fn read_runtime(runtime: &RuntimeArgs) -> anyhow::Result<RuntimeConfig> {
         );
     }
     Ok(config)
-}
-
-fn rest_components(manifest: &Manifest) -> impl Iterator<Item = (&String, &Component)> {
-    let rest = |(_, component): &(&String, &Component)| component.role == Role::Rest;
-    manifest.components.iter().filter(rest)
-}
-
-/// Compiles and links all REST components, each on a thread of its own.
-fn mount_all(
-    manifest: &Manifest,
-    limits: RestLimits,
-    engines: &Engines,
-    stores: &OpenStores,
-    values: &Values,
-) -> anyhow::Result<Vec<Mount>> {
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = rest_components(manifest)
-            .map(|(name, component)| {
-                let mount = move || {
-                    mount(name, component, limits, engines, stores, values)
-                        .with_context(|| format!("component {name:?}"))
-                };
-                scope.spawn(mount)
-            })
-            .collect();
-        threads
-            .into_iter()
-            .map(|thread| match thread.join() {
-                Ok(mounted) => mounted,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
-            .collect()
-    })
-}
-
-fn mount(
-    name: &str,
-    component: &Component,
-    limits: RestLimits,
-    engines: &Engines,
-    stores: &OpenStores,
-    values: &Values,
-) -> anyhow::Result<Mount> {
-    require_source(component)?;
-    let mut granted = Stores::new();
-    for label in &component.key_value_stores {
-        let Some(store) = stores.labels.get(label) else {
-            bail!(unknown_label(label));
-        };
-        granted.insert(label.clone(), store.clone());
-    }
-    let grants = grants(name, component, granted, values)?;
-    let compiled = engines.compile_rest(&component.source)?;
-    Ok(Mount {
-        name: name.to_owned(),
-        component: RestComponent::new(engines, &compiled, grants, limits)?,
-        sweep: component.sweep.clone(),
-    })
-}
-
-fn grants(
-    name: &str,
-    component: &Component,
-    stores: Stores,
-    values: &Values,
-) -> anyhow::Result<Grants> {
-    let hosts = values.outbound_hosts(name, component)?;
-    let environment = component.environment.clone();
-    Ok(Grants {
-        component: name.into(),
-        stores,
-        variables: values.of_component(name, component)?,
-        environment: environment.into_iter().collect(),
-        outbound: AllowedHosts::parse(hosts)?,
-    })
-}
-
-fn require_source(component: &Component) -> anyhow::Result<()> {
-    if component.source.is_file() {
-        return Ok(());
-    }
-    let source = component.source.display();
-    if component.build.is_some() {
-        bail!("{source} is missing; run `sschat build`, or start with `sschat up --build`");
-    }
-    bail!("{source} is missing");
-}
-
-fn unknown_label(label: &str) -> String {
-    format!("the store {label:?} is not configured; name it in the file of --runtime-config-file")
-}
-
-fn routes(manifest: &Manifest, mounts: &[Mount]) -> Vec<(String, usize)> {
-    manifest
-        .triggers
-        .iter()
-        .filter_map(|trigger| {
-            let route = trigger.route.clone()?;
-            let index = mounts.iter().position(|m| m.name == trigger.component)?;
-            Some((route, index))
-        })
-        .collect()
-}
-
-/// Twice the instances that can work at once: the other half may be idle or ending.
-fn pool_size(components: usize, limits: &RestLimits) -> u32 {
-    u32::try_from(components.max(1) * limits.instances * 2).unwrap_or(u32::MAX)
 }

@@ -9,6 +9,7 @@ pub mod config;
 pub mod http;
 pub mod hub;
 pub mod manifest;
+mod mount;
 pub mod node;
 pub mod policy;
 pub mod socket;

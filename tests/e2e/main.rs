@@ -7,5 +7,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod autobahn;
+mod bad_input;
+mod lifecycle;
+mod live_changes;
+mod openapi;
+mod page;
 mod rest;
 mod seed_protocol;
+mod websocket;

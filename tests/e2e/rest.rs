@@ -671,7 +671,8 @@ async fn what_was_acknowledged_survives_kill_9() {
 
     let host = Host::start(options()).await;
     let app = app.at(&host);
-    let found = app.pages(&format!("/api/room/{room}"), 1_000, |page| {
+    let path = format!("/api/room/{room}");
+    let found = app.pages(&path, 1_000, |page| {
         (&page["data"]["members"], &page["data"]["next"])
     });
     let found: BTreeSet<String> = found.await.into_iter().collect();

@@ -5,6 +5,7 @@
 //! a `/`, so no two kinds of record can meet.
 
 use crate::id::{AppId, KeyDigest, RoomId, UserId};
+use std::fmt::Display;
 
 /// The pointer from an API key to its tenant.
 #[must_use]
@@ -24,10 +25,16 @@ pub fn app(tenant: AppId) -> String {
     format!("{tenant}/app")
 }
 
-/// Where the tenant's removal stands in the queue, once it is being removed.
+/// Where the removal of the tenant stands in the queue, from before its record is
+/// deleted until nothing is left of it.
 #[must_use]
 pub fn doom(tenant: AppId) -> String {
     format!("{tenant}/doom")
+}
+
+/// As [`doom`], of a room or a user.
+pub(crate) fn doom_of(tenant: AppId, id: impl Display) -> String {
+    format!("{tenant}/doom/{id}")
 }
 
 /// A room's record.

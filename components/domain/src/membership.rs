@@ -248,26 +248,20 @@ async fn rewrite<S: Write>(store: &S, pair: Pair, member: Member) -> Result<Outc
     }
 }
 
-/// Takes back an entry whose room, user or tenant is gone. Slots of an owner that
-/// is gone are deleted; in a living owner's roster the slot now names a dead peer,
-/// may already be claimed by another, and is only hinted at.
+/// Takes back an entry whose room, user or tenant is gone. In a living owner's
+/// roster the slot now names a dead peer, may already be claimed by another, and
+/// is only hinted at; of an owner that is gone it is deleted.
 async fn undo<S: Write>(store: &S, pair: Pair, member: Member) -> Result<(), Error> {
-    let (members, rooms) = (pair.members(), pair.rooms());
-    let mut keys = vec![pair.key()];
-    let mut hints = Vec::new();
-    let app = store.exists(&key::app(pair.tenant)).await?;
-    if app && store.exists(&key::room(pair.tenant, pair.room)).await? {
-        hints.push(members.hint(member.member_slot));
-    } else {
-        keys.push(members.slot_key(member.member_slot));
+    store.delete(&pair.key()).await?;
+    let (members, slot) = (pair.members(), member.member_slot);
+    if !members.bury(store, vec![members.slot_key(slot)]).await? {
+        members.free(store, slot).await?;
     }
-    if app && store.exists(&key::user(pair.tenant, pair.user)).await? {
-        hints.push(rooms.hint(member.room_slot));
-    } else {
-        keys.push(rooms.slot_key(member.room_slot));
+    let (rooms, slot) = (pair.rooms(), member.room_slot);
+    if !rooms.bury(store, vec![rooms.slot_key(slot)]).await? {
+        rooms.free(store, slot).await?;
     }
-    store.delete_many(keys).await?;
-    crate::ring::push(store, hints).await
+    Ok(())
 }
 
 async fn missing_side<S: Read>(store: &S, pair: Pair) -> Result<Option<Missing>, Error> {

@@ -10,12 +10,17 @@
 use crate::id::{ApiKey, AppId, RoomId, UserId};
 use crate::kv::{BATCH, Error, Read, Write, counter};
 use crate::record::{App, Doom, DoomPlace, Named, Target, encode, load};
-use crate::roster::{Peer, Roster};
+use crate::roster::{Freed, Occupied, Peer, Roster, free_all};
 use crate::{key, ring, tenant};
 
 /// The most slots that one step cleans up. Each costs about four operations, so a
 /// step stays far below the time a request may take.
 pub const SLOTS_PER_STEP: u64 = BATCH as u64;
+
+/// How many keys are gathered before they are deleted. What one room or user adds
+/// in a step (its slots, their entries, its hints) comes on top of it, and all
+/// stays below the 1,024 keys that a batch may have.
+const KEYS_PER_DELETE: usize = 128;
 
 /// How many finished places one [`sweep`] passes over.
 const PLACES_PER_SWEEP: u64 = 512;
@@ -132,15 +137,24 @@ fn head_key() -> String {
     ring::head_key(key::DOOMED)
 }
 
+/// The key that notes that this removal goes on.
+fn note_key(doom: &Doom) -> String {
+    match doom.target {
+        Target::Tenant(_) => key::doom(doom.tenant),
+        Target::Room(room, _) => key::doom_of(doom.tenant, room),
+        Target::User(user, _) => key::doom_of(doom.tenant, user),
+    }
+}
+
 /// Notes a removal in the queue, at a place that no sweep has passed yet.
 async fn enqueue<S: Write>(store: &S, doom: &Doom) -> Result<u64, Error> {
     let mut ahead = 1;
     loop {
         let place = ring::increment(store, &ring::tail_key(key::DOOMED), ahead).await?;
-        let mut entries = vec![(item_key(place), encode(doom))];
-        if matches!(doom.target, Target::Tenant(_)) {
-            entries.push((key::doom(doom.tenant), encode(&DoomPlace { place })));
-        }
+        let entries = vec![
+            (item_key(place), encode(doom)),
+            (note_key(doom), encode(&DoomPlace { place })),
+        ];
         store.set_many(entries).await?;
         let head = counter(store, &head_key()).await?;
         if head < place {
@@ -182,93 +196,104 @@ async fn roll_forward<S: Write>(store: &S, doom: &Doom) -> Result<(), Error> {
 
 /// Does one step and keeps how far it came. Says whether the removal is finished.
 async fn step<S: Write>(store: &S, place: u64, mut doom: Doom) -> Result<bool, Error> {
-    let item = item_key(place);
+    let tenant = doom.tenant;
+    let mut last = vec![note_key(&doom), item_key(place)];
     let done = match doom.target {
         Target::Tenant(digest) => {
-            let done = tenant_step(store, &mut doom).await?;
-            if done {
-                let pointer = key::key_pointer(&digest);
-                let keys = vec![pointer, key::doom(doom.tenant), item.clone()];
-                store.delete_many(keys).await?;
-            }
-            done
+            last.push(key::key_pointer(&digest));
+            tenant_step(store, &mut doom, last).await?
         }
         Target::Room(room, slot) => {
-            let side = room_side(doom.tenant, room);
-            let in_tenant = Roster::rooms_of_tenant(doom.tenant).hint(slot);
-            side_step(store, &side, &mut doom, in_tenant, vec![item.clone()]).await?
+            let side = room_side(tenant, room);
+            let roster = Roster::rooms_of_tenant(tenant);
+            let freed = Freed { roster, slot };
+            side_step(store, &side, &mut doom, freed, last).await?
         }
         Target::User(user, slot) => {
-            let side = user_side(doom.tenant, user);
-            let in_tenant = Roster::users_of_tenant(doom.tenant).hint(slot);
-            let last = vec![key::user_pointer(user), item.clone()];
-            side_step(store, &side, &mut doom, in_tenant, last).await?
+            let side = user_side(tenant, user);
+            let roster = Roster::users_of_tenant(tenant);
+            let freed = Freed { roster, slot };
+            last.push(key::user_pointer(user));
+            side_step(store, &side, &mut doom, freed, last).await?
         }
     };
-    if !done {
-        store.set(&item, encode(&doom)).await?;
+    if done {
+        return Ok(true);
     }
-    Ok(done)
+    store.set(&item_key(place), encode(&doom)).await?;
+    if store.exists(&note_key(&doom)).await? {
+        return Ok(false);
+    }
+    // Another finished it meanwhile.
+    store.delete(&item_key(place)).await?;
+    Ok(true)
 }
 
 /// A room or a user that is being removed, seen from its memberships.
-struct Side<P, E, H> {
+struct Side<P, E, F> {
     roster: Roster<P>,
     /// Where the entry of the pair with this peer lies.
     entry: E,
-    /// The hint at this slot in the roster of this peer.
-    hint: H,
+    /// This slot in the roster of this peer.
+    freed: F,
 }
 
 fn room_side(
     tenant: AppId,
     room: RoomId,
-) -> Side<UserId, impl Fn(UserId) -> String, impl Fn(UserId, u64) -> ring::Hint> {
+) -> Side<UserId, impl Fn(UserId) -> String, impl Fn(UserId, u64) -> Freed<RoomId>> {
     Side {
         roster: Roster::members_of_room(tenant, room),
         entry: move |user| key::member(tenant, room, user),
-        hint: move |user, slot| Roster::rooms_of_user(tenant, user).hint(slot),
+        freed: move |user, slot| Freed {
+            roster: Roster::rooms_of_user(tenant, user),
+            slot,
+        },
     }
 }
 
 fn user_side(
     tenant: AppId,
     user: UserId,
-) -> Side<RoomId, impl Fn(RoomId) -> String, impl Fn(RoomId, u64) -> ring::Hint> {
+) -> Side<RoomId, impl Fn(RoomId) -> String, impl Fn(RoomId, u64) -> Freed<UserId>> {
     Side {
         roster: Roster::rooms_of_user(tenant, user),
         entry: move |room| key::member(tenant, room, user),
-        hint: move |room, slot| Roster::members_of_room(tenant, room).hint(slot),
+        freed: move |room, slot| Freed {
+            roster: Roster::members_of_room(tenant, room),
+            slot,
+        },
     }
 }
 
-/// Cleans up one step of a room's or a user's memberships; with the last one also
-/// what is `last` to go. Living peers are told which of their slots is free.
-async fn side_step<S, P, E, H>(
+/// Cleans up one step of a room's or a user's memberships: peers and, at the end,
+/// the tenant are told which of their slots is free. What is `last` goes last.
+async fn side_step<S, P, Q, E, F>(
     store: &S,
-    side: &Side<P, E, H>,
+    side: &Side<P, E, F>,
     doom: &mut Doom,
-    in_tenant: ring::Hint,
+    in_tenant: Freed<Q>,
     last: Vec<String>,
 ) -> Result<bool, Error>
 where
     S: Write,
     P: Peer,
+    Q: Peer,
     E: Fn(P) -> String,
-    H: Fn(P, u64) -> ring::Hint,
+    F: Fn(P, u64) -> Freed<Q>,
 {
     let count = side.roster.count(store).await?;
     let until = count.min(doom.inner.saturating_add(SLOTS_PER_STEP));
     let slots = side.roster.slots(store, doom.inner + 1, until).await?;
-    let mut hints = Vec::new();
-    let mut keys = Vec::new();
-    for slot in &slots {
-        let peer = slot.slot.id;
-        if store.exists(&peer.record_key(doom.tenant)).await? {
-            hints.push((side.hint)(peer, slot.slot.back));
+    let mut freed = Vec::with_capacity(slots.len() + 1);
+    let mut keys = Vec::with_capacity(2 * slots.len());
+    for Occupied { number, slot } in slots {
+        // Peers that are gone need no hint; those that go meanwhile bury theirs.
+        if store.exists(&slot.id.record_key(doom.tenant)).await? {
+            freed.push((side.freed)(slot.id, slot.back));
         }
-        keys.push((side.entry)(peer));
-        keys.push(side.roster.slot_key(slot.number));
+        keys.push((side.entry)(slot.id));
+        keys.push(side.roster.slot_key(number));
     }
     doom.inner = until;
     let leftover = if until == count {
@@ -276,10 +301,10 @@ where
     } else {
         None
     };
-    if leftover.is_some() && store.exists(&key::app(doom.tenant)).await? {
-        hints.push(in_tenant);
+    if leftover.is_some() {
+        freed.push(in_tenant);
     }
-    ring::push(store, hints).await?;
+    free_all(store, &freed).await?;
     let emptied = leftover.is_some();
     if let Some(leftover) = leftover {
         keys.extend(leftover);
@@ -293,7 +318,11 @@ where
 
 /// Cleans up one step of a tenant: its rooms, then its users, then its rosters.
 /// No slot is hinted at, for all rosters go.
-async fn tenant_step<S: Write>(store: &S, doom: &mut Doom) -> Result<bool, Error> {
+async fn tenant_step<S: Write>(
+    store: &S,
+    doom: &mut Doom,
+    last: Vec<String>,
+) -> Result<bool, Error> {
     let tenant = doom.tenant;
     let mut budget = SLOTS_PER_STEP;
     let rooms = Roster::rooms_of_tenant(tenant);
@@ -311,25 +340,25 @@ async fn tenant_step<S: Write>(store: &S, doom: &mut Doom) -> Result<bool, Error
     if !owned_step(store, &users, doom, &mut budget, side, pointer).await? {
         return Ok(false);
     }
-    for leftover in [
-        rooms.leftover(store, SLOTS_PER_STEP).await?,
-        users.leftover(store, SLOTS_PER_STEP).await?,
-    ] {
-        let Some(keys) = leftover else {
-            return Ok(false);
-        };
-        store.delete_many(keys).await?;
-    }
+    let Some(mut keys) = rooms.leftover(store, SLOTS_PER_STEP).await? else {
+        return Ok(false);
+    };
+    let Some(more) = users.leftover(store, SLOTS_PER_STEP).await? else {
+        return Ok(false);
+    };
+    keys.extend(more);
+    keys.extend(last);
+    store.delete_many(keys).await?;
     Ok(true)
 }
 
 /// Removes rooms or users of a tenant until the budget, counted in slots, is used up.
-async fn owned_step<S, O, P, E, H>(
+async fn owned_step<S, O, P, E, F>(
     store: &S,
     owned: &Roster<O>,
     doom: &mut Doom,
     budget: &mut u64,
-    side_of: impl Fn(O) -> Side<P, E, H>,
+    side_of: impl Fn(O) -> Side<P, E, F>,
     pointer_of: impl Fn(O) -> Option<String>,
 ) -> Result<bool, Error>
 where
@@ -339,33 +368,44 @@ where
     E: Fn(P) -> String,
 {
     let count = owned.count(store).await?;
-    while doom.outer < count {
+    let mut keys = Vec::new();
+    let mut emptied = true;
+    while emptied && doom.outer < count {
         if *budget == 0 {
-            return Ok(false);
+            emptied = false;
+            break;
+        }
+        if keys.len() >= KEYS_PER_DELETE {
+            store.delete_many(std::mem::take(&mut keys)).await?;
         }
         *budget -= 1;
         let number = doom.outer + 1;
         let slots = owned.slots(store, number, number).await?;
-        if let Some(slot) = slots.first() {
-            let side = side_of(slot.slot.id);
-            if !inner_step(store, &side, doom, budget).await? {
-                return Ok(false);
-            }
-            let mut keys = vec![slot.slot.id.record_key(doom.tenant), owned.slot_key(number)];
-            keys.extend(pointer_of(slot.slot.id));
-            store.delete_many(keys).await?;
+        if let Some(Occupied { slot, .. }) = slots.first() {
+            let mut last = vec![slot.id.record_key(doom.tenant), owned.slot_key(number)];
+            last.extend(pointer_of(slot.id));
+            let side = side_of(slot.id);
+            emptied = inner_step(store, &side, doom, budget, last, &mut keys).await?;
         }
-        (doom.outer, doom.inner) = (number, 0);
+        if emptied {
+            (doom.outer, doom.inner) = (number, 0);
+        }
     }
-    Ok(true)
+    if !keys.is_empty() {
+        store.delete_many(keys).await?;
+    }
+    Ok(emptied)
 }
 
-/// Deletes entries and slots of one room or user. Says whether none is left.
-async fn inner_step<S, P, E, H>(
+/// Gathers in `keys` the entries and slots of one room or user, and what is `last`
+/// once none is left: the record goes together with the roster's own keys.
+async fn inner_step<S, P, E, F>(
     store: &S,
-    side: &Side<P, E, H>,
+    side: &Side<P, E, F>,
     doom: &mut Doom,
     budget: &mut u64,
+    last: Vec<String>,
+    keys: &mut Vec<String>,
 ) -> Result<bool, Error>
 where
     S: Write,
@@ -373,26 +413,20 @@ where
     E: Fn(P) -> String,
 {
     let count = side.roster.count(store).await?;
-    if count > doom.inner {
-        let until = count.min(doom.inner.saturating_add(*budget));
-        let mut keys = Vec::new();
-        for slot in side.roster.slots(store, doom.inner + 1, until).await? {
-            keys.push((side.entry)(slot.slot.id));
-            keys.push(side.roster.slot_key(slot.number));
-        }
-        *budget -= until - doom.inner;
-        doom.inner = until;
-        store.delete_many(keys).await?;
-        if until < count {
-            return Ok(false);
-        }
+    let until = count.min(doom.inner.saturating_add(*budget));
+    for Occupied { number, slot } in side.roster.slots(store, doom.inner + 1, until).await? {
+        keys.push((side.entry)(slot.id));
+        keys.push(side.roster.slot_key(number));
     }
-    if count == 0 {
-        return Ok(true);
+    *budget -= until.saturating_sub(doom.inner);
+    doom.inner = until;
+    if until < count {
+        return Ok(false);
     }
-    let Some(keys) = side.roster.leftover(store, SLOTS_PER_STEP).await? else {
+    let Some(leftover) = side.roster.leftover(store, SLOTS_PER_STEP).await? else {
         return Ok(false);
     };
-    store.delete_many(keys).await?;
+    keys.extend(leftover);
+    keys.extend(last);
     Ok(true)
 }

@@ -11,10 +11,10 @@
 use crate::kv::{Error, Write, counter, decode_counter};
 
 /// One hint for the ring with this base key.
-#[derive(Debug, Clone)]
-pub(crate) struct Hint {
+#[derive(Debug)]
+pub(crate) struct Hint<'a> {
     /// The base key of the ring.
-    pub(crate) base: String,
+    pub(crate) base: &'a str,
     /// The slot that may be free.
     pub(crate) slot: u64,
 }
@@ -41,37 +41,36 @@ pub(crate) fn item_key(base: &str, place: u64) -> String {
 }
 
 /// Pushes all hints: one increment and one get for each, one set-many for all.
-pub(crate) async fn push<S: Write>(store: &S, mut hints: Vec<Hint>) -> Result<(), Error> {
-    let mut steps = vec![1; hints.len()];
-    while !hints.is_empty() {
-        let mut places = Vec::with_capacity(hints.len());
-        let mut entries = Vec::with_capacity(hints.len());
-        for (hint, step) in hints.iter().zip(&steps) {
-            let place = increment(store, &tail_key(&hint.base), *step).await?;
-            places.push(place);
-            entries.push((
-                item_key(&hint.base, place),
-                hint.slot.to_string().into_bytes(),
-            ));
+/// Returns the keys of the hints, in their order.
+pub(crate) async fn push<S: Write>(store: &S, hints: &[Hint<'_>]) -> Result<Vec<String>, Error> {
+    let mut keys = vec![String::new(); hints.len()];
+    // Which hints are to be pushed, and how far their places lie ahead.
+    let mut pending: Vec<(usize, i64)> = (0..hints.len()).map(|index| (index, 1)).collect();
+    while !pending.is_empty() {
+        let mut places = Vec::with_capacity(pending.len());
+        let mut entries = Vec::with_capacity(pending.len());
+        for (index, ahead) in pending {
+            let Hint { base, slot } = hints[index];
+            let place = increment(store, &tail_key(base), ahead).await?;
+            places.push((index, place));
+            keys[index] = item_key(base, place);
+            entries.push((keys[index].clone(), slot.to_string().into_bytes()));
         }
         store.set_many(entries).await?;
-        let mut missed = Vec::new();
-        let mut behind = Vec::new();
+        pending = Vec::new();
         let mut stray = Vec::new();
-        for (hint, place) in hints.into_iter().zip(places) {
-            let head = counter(store, &head_key(&hint.base)).await?;
+        for (index, place) in places {
+            let head = counter(store, &head_key(hints[index].base)).await?;
             if head >= place {
-                stray.push(item_key(&hint.base, place));
-                behind.push((head - place + 1).cast_signed());
-                missed.push(hint);
+                stray.push(keys[index].clone());
+                pending.push((index, (head - place + 1).cast_signed()));
             }
         }
         if !stray.is_empty() {
             store.delete_many(stray).await?;
         }
-        (hints, steps) = (missed, behind);
     }
-    Ok(())
+    Ok(keys)
 }
 
 /// Takes the next hint, or `None` if the ring is empty: one get where nothing was
@@ -98,8 +97,10 @@ pub(crate) async fn leftover<S: Write>(
     limit: u64,
 ) -> Result<Option<Vec<String>>, Error> {
     let tail = counter(store, &tail_key(base)).await?;
+    // Named even where they are absent: a late push may bring them back.
+    let ends = [head_key(base), tail_key(base)];
     if tail == 0 {
-        return Ok(Some(Vec::new()));
+        return Ok(Some(ends.into()));
     }
     let head = counter(store, &head_key(base)).await?;
     let last = tail.min(head.saturating_add(limit));
@@ -111,7 +112,7 @@ pub(crate) async fn leftover<S: Write>(
         increment(store, &head_key(base), limit.cast_signed()).await?;
         return Ok(None);
     }
-    keys.extend([head_key(base), tail_key(base)]);
+    keys.extend(ends);
     Ok(Some(keys))
 }
 

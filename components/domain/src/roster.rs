@@ -68,20 +68,31 @@ pub(crate) struct Claim {
 pub struct Roster<P> {
     tenant: AppId,
     base: String,
+    /// The owner's record, and what notes that the owner is being removed.
+    owner: (String, String),
     peer: PhantomData<P>,
+}
+
+/// A slot of a roster that may be free.
+#[derive(Debug)]
+pub(crate) struct Freed<P> {
+    pub(crate) roster: Roster<P>,
+    pub(crate) slot: u64,
 }
 
 impl Roster<RoomId> {
     /// A tenant's rooms.
     #[must_use]
     pub fn rooms_of_tenant(tenant: AppId) -> Self {
-        Self::new(tenant, key::tenant_rooms(tenant))
+        let owner = (key::app(tenant), key::doom(tenant));
+        Self::new(tenant, key::tenant_rooms(tenant), owner)
     }
 
     /// A user's rooms.
     #[must_use]
     pub fn rooms_of_user(tenant: AppId, user: UserId) -> Self {
-        Self::new(tenant, key::user_rooms(tenant, user))
+        let owner = (key::user(tenant, user), key::doom_of(tenant, user));
+        Self::new(tenant, key::user_rooms(tenant, user), owner)
     }
 }
 
@@ -89,21 +100,24 @@ impl Roster<UserId> {
     /// A tenant's users.
     #[must_use]
     pub fn users_of_tenant(tenant: AppId) -> Self {
-        Self::new(tenant, key::tenant_users(tenant))
+        let owner = (key::app(tenant), key::doom(tenant));
+        Self::new(tenant, key::tenant_users(tenant), owner)
     }
 
     /// A room's members.
     #[must_use]
     pub fn members_of_room(tenant: AppId, room: RoomId) -> Self {
-        Self::new(tenant, key::room_members(tenant, room))
+        let owner = (key::room(tenant, room), key::doom_of(tenant, room));
+        Self::new(tenant, key::room_members(tenant, room), owner)
     }
 }
 
 impl<P: Peer> Roster<P> {
-    fn new(tenant: AppId, base: String) -> Self {
+    fn new(tenant: AppId, base: String, owner: (String, String)) -> Self {
         Self {
             tenant,
             base,
+            owner,
             peer: PhantomData,
         }
     }
@@ -122,12 +136,38 @@ impl<P: Peer> Roster<P> {
         counter(store, &self.count_key()).await
     }
 
-    /// A hint that the slot may be free.
-    pub(crate) fn hint(&self, slot: u64) -> ring::Hint {
-        ring::Hint {
-            base: self.base.clone(),
-            slot,
+    /// Says that a slot may be free.
+    pub(crate) async fn free<S: Write>(&self, store: &S, slot: u64) -> Result<(), Error> {
+        let base = &self.base;
+        let keys = ring::push(store, &[ring::Hint { base, slot }]).await?;
+        self.bury(store, keys).await?;
+        Ok(())
+    }
+
+    /// If the owner is gone, deletes `keys`, which a late write left in its roster.
+    /// Says whether it is gone.
+    ///
+    /// The roster's own keys are the removal's, which ends by deleting them together
+    /// with the note that it goes on. Once that note is gone they are the late
+    /// writer's.
+    pub(crate) async fn bury<S: Write>(
+        &self,
+        store: &S,
+        mut keys: Vec<String>,
+    ) -> Result<bool, Error> {
+        let (record, doom) = &self.owner;
+        if store.exists(record).await? {
+            return Ok(false);
         }
+        if !store.exists(doom).await? {
+            keys.extend([
+                self.count_key(),
+                ring::head_key(&self.base),
+                ring::tail_key(&self.base),
+            ]);
+        }
+        store.delete_many(keys).await?;
+        Ok(true)
     }
 
     /// The keys that a removed owner's roster has beside its slots, or `None` if
@@ -194,6 +234,9 @@ impl<P: Peer> Roster<P> {
         first: u64,
         last: u64,
     ) -> Result<Vec<Occupied<P>>, Error> {
+        if first > last {
+            return Ok(Vec::new());
+        }
         let keys: Vec<String> = (first..=last).map(|number| self.slot_key(number)).collect();
         let values = store.get_many(&keys).await?;
         let mut occupied = Vec::with_capacity(values.len());
@@ -204,6 +247,26 @@ impl<P: Peer> Roster<P> {
         }
         Ok(occupied)
     }
+}
+
+/// Says of all these slots that they may be free: as [`Roster::free`], with one
+/// write for all hints.
+pub(crate) async fn free_all<S: Write, P: Peer>(
+    store: &S,
+    freed: &[Freed<P>],
+) -> Result<(), Error> {
+    let hints: Vec<ring::Hint<'_>> = freed
+        .iter()
+        .map(|freed| ring::Hint {
+            base: &freed.roster.base,
+            slot: freed.slot,
+        })
+        .collect();
+    let keys = ring::push(store, &hints).await?;
+    for (freed, key) in freed.iter().zip(keys) {
+        freed.roster.bury(store, vec![key]).await?;
+    }
+    Ok(())
 }
 
 /// The slot that a listing begins with.

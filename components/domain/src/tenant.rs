@@ -149,14 +149,11 @@ async fn create<S: Write, P: Peer + serde::Serialize>(
     if !settle.is_empty() {
         store.delete_many(settle).await?;
     }
-    if store.exists(&key::app(tenant)).await? {
-        return Ok(true);
-    }
-    // The tenant went while this was written, and its removal may not have seen it.
+    // If the tenant went meanwhile, its removal may not have seen what was written.
     let mut keys = vec![record, slot];
     keys.extend(pointer);
-    store.delete_many(keys).await?;
-    Ok(false)
+    let gone = roster.bury(store, keys).await?;
+    Ok(!gone)
 }
 
 async fn list<S: Read, P: Peer>(

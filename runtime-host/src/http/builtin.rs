@@ -1,7 +1,7 @@
 //! What the host answers itself: health, the page to try it, the OpenAPI document.
 
 use super::body::Body;
-use super::{Readiness, only_get, reply};
+use super::{Readiness, refuse_method, reply};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub(super) async fn health<B>(
     if path != "/healthz" && path != "/readyz" {
         return None;
     }
-    if let Err(refusal) = only_get(request.method()) {
+    if let Some(refusal) = refuse_method(request.method()) {
         return Some(refusal);
     }
     if path == "/healthz" {
@@ -51,7 +51,7 @@ pub(super) fn page<B>(request: &Request<B>) -> Option<Response<Body>> {
         "/openapi.json" => ("application/json", OPENAPI),
         _ => return None,
     };
-    if let Err(refusal) = only_get(request.method()) {
+    if let Some(refusal) = refuse_method(request.method()) {
         return Some(refusal);
     }
     let mut response = Response::new(Body::full(Bytes::from_static(text.as_bytes())));

@@ -111,7 +111,7 @@ impl Server {
         }
     }
 
-    /// How many WebSocket routes there are to show, and the REST routes by component.
+    /// The routes by component.
     pub fn routes(&self) -> BTreeMap<String, Vec<String>> {
         let mut routes: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (route, index) in self.router.routes() {
@@ -168,10 +168,10 @@ pub(crate) struct Remote {
     header: http::HeaderValue,
 }
 
-/// Refuses methods other than GET and HEAD.
-fn only_get(method: &Method) -> Result<(), Response<Body>> {
+/// The refusal of methods other than GET and HEAD.
+fn refuse_method(method: &Method) -> Option<Response<Body>> {
     if matches!(*method, Method::GET | Method::HEAD) {
-        return Ok(());
+        return None;
     }
     let mut response = reply::error(
         StatusCode::METHOD_NOT_ALLOWED,
@@ -180,5 +180,5 @@ fn only_get(method: &Method) -> Result<(), Response<Body>> {
     );
     let allow = http::HeaderValue::from_static("GET, HEAD");
     response.headers_mut().insert(header::ALLOW, allow);
-    Err(response)
+    Some(response)
 }

@@ -64,13 +64,17 @@ impl Sessions {
         outcome: Result<Admission, Refused>,
         turn: &mut Turn<'_>,
     ) {
-        match self.find(watcher) {
-            Some(key) => {
-                self.admit(key, outcome, turn);
-                turn.resume(key);
-            }
-            None => self.node.grants.end(watcher),
+        let Some(key) = self.find(watcher) else {
+            return self.node.grants.end(watcher);
+        };
+        // A change may have overtaken this answer, and its newer grant let the session in.
+        if self
+            .session(key)
+            .is_some_and(|session| session.who.is_none())
+        {
+            self.admit(key, outcome, turn);
         }
+        turn.resume(key);
     }
 
     fn admit(
@@ -124,6 +128,13 @@ impl Sessions {
         let Some(key) = self.find(watcher) else {
             return;
         };
+        if self
+            .session(key)
+            .is_some_and(|session| session.who.is_none())
+        {
+            self.admit(key, outcome, turn);
+            return turn.resume(key);
+        }
         let admission = match outcome {
             Ok(admission) => admission,
             Err(Refused { refusal, .. }) => {

@@ -334,7 +334,7 @@ impl<A: Application> Shard<A> {
             self.fire(due);
         }
         if std::mem::replace(&mut self.ticked, self.connections.now) != self.connections.now {
-            self.turn(|application, turn| application.tick(turn));
+            self.turn(A::tick);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::bindings::rest;
 use super::engine::REST_MEMORY_LIMIT;
+use super::handler::Pace;
 use super::keyvalue::{KeyValue, KeyValueView, Stores};
 use super::logs::{Log, Source};
 use super::outbound::{AllowedHosts, Outbound};
@@ -54,6 +55,7 @@ pub(super) struct Guest {
     outbound: Outbound,
     grants: Arc<Grants>,
     pub(super) limits: Limits,
+    pub(super) pace: Pace,
 }
 
 impl Guest {
@@ -83,6 +85,7 @@ impl Guest {
             },
             grants: grants.clone(),
             limits: Limits::new(REST_MEMORY_LIMIT),
+            pace: Pace::default(),
         }
     }
 

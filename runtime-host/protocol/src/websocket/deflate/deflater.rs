@@ -119,12 +119,12 @@ mod tests {
         assert_eq!(inflate(&out[5..], 15, 1000), message.as_bytes());
     }
 
-    /// Bytes without pattern, of the kind that fixed codes make longest.
+    /// Bytes without pattern.
     fn noise(len: usize) -> Vec<u8> {
         let mut state = 1u32;
         let bytes = std::iter::repeat_with(|| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            144 + (state >> 24) as u8 % 112
+            (state >> 24) as u8
         });
         bytes.take(len).collect()
     }

@@ -8,6 +8,7 @@
 
 mod autobahn;
 mod bad_input;
+mod layering;
 mod lifecycle;
 mod live_changes;
 mod openapi;

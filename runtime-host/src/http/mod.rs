@@ -182,3 +182,6 @@ fn refuse_method(method: &Method) -> Option<Response<Body>> {
     response.headers_mut().insert(header::ALLOW, allow);
     Some(response)
 }
+
+#[cfg(test)]
+mod tests;

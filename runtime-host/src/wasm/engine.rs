@@ -155,7 +155,11 @@ fn compile(engine: &Engine, path: &Path) -> Result<Compiled, EngineError> {
         .map(Compiled)
         .map_err(|error| EngineError::Compile {
             path: path.to_owned(),
-            reason: format!("{error:#}"),
+            // Some reasons show the first bytes of the file, each on a line of its own.
+            reason: format!("{error:#}")
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" "),
         })
 }
 

@@ -10,6 +10,7 @@ use super::variables::{Variables, VariablesView};
 use std::collections::HashMap;
 use std::sync::Arc;
 use wasmtime::component::{Linker, ResourceTable};
+use wasmtime_wasi::sockets::SocketAddrUse;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
@@ -70,8 +71,13 @@ impl Guest {
         if grants.outbound.allow_some_socket() {
             let allowed = grants.outbound.clone();
             wasi.allow_ip_name_lookup(true)
-                .socket_addr_check(move |address, _| {
-                    let allow = allowed.allow_socket(&address);
+                .socket_addr_check(move |address, purpose| {
+                    let allow = match purpose {
+                        // Connecting binds to a port that the system chooses.
+                        SocketAddrUse::TcpBind | SocketAddrUse::UdpBind => address.port() == 0,
+                        SocketAddrUse::TcpListen | SocketAddrUse::TcpAccept => false,
+                        _ => allowed.allow_socket(&address),
+                    };
                     Box::pin(async move { allow })
                 });
         }

@@ -147,11 +147,17 @@ impl Chat {
         .await
     }
 
-    /// The next message; presence is passed over, anything else fails.
-    pub async fn message(&mut self) -> Value {
+    /// Waits until the connection is told that it was added to a room (`add`) or removed (`remove`).
+    pub async fn membership(&mut self, room: &str, change: &str) {
         let frame = self
-            .until("a message", |frame| frame["type"] != "presense")
+            .until("a change of membership", |frame| frame["type"] == "room")
             .await;
+        assert_eq!(frame, json!({"type": "room", "data": change, "room": room}));
+    }
+
+    /// The next message; news of presence and membership is passed over, anything else fails.
+    pub async fn message(&mut self) -> Value {
+        let frame = self.until("a message", |frame| !is_news(frame)).await;
         assert_eq!(frame["type"], "message", "{frame}");
         frame
     }
@@ -162,11 +168,9 @@ impl Chat {
         assert_eq!(self.message().await, wanted);
     }
 
-    /// The next refusal; presence is passed over, anything else fails.
+    /// The next refusal; news of presence and membership is passed over, anything else fails.
     pub async fn refusal(&mut self) -> Value {
-        let frame = self
-            .until("a refusal", |frame| frame["type"] != "presense")
-            .await;
+        let frame = self.until("a refusal", |frame| !is_news(frame)).await;
         assert_eq!(frame["type"], "error", "{frame}");
         assert!(
             frame["data"]
@@ -232,4 +236,9 @@ impl Chat {
     pub fn socket(&mut self) -> &mut WebSocketStream<TcpStream> {
         &mut self.socket
     }
+}
+
+/// Frames that come unasked for, beside messages.
+fn is_news(frame: &Value) -> bool {
+    frame["type"] == "presense" || frame["type"] == "room"
 }

@@ -24,10 +24,12 @@ async fn an_added_member_hears_the_next_message() {
     for round in 0..50 {
         app.add(&room, &bob).await;
         a.say(&room, round).await;
+        b.membership(&room, "add").await;
         b.expect_message(round, &alice, &room).await;
         b.say(&room, round).await;
         a.expect_message(round, &bob, &room).await;
         app.remove(&room, &bob).await;
+        b.membership(&room, "remove").await;
         b.say(&room, "not from me").await;
         assert_eq!(b.refusal().await["code"], "not_a_member");
     }

@@ -6,7 +6,9 @@
 // A failed expectation is how a test answers.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod autobahn;
 mod bad_input;
+mod layering;
 mod lifecycle;
 mod live_changes;
 mod openapi;

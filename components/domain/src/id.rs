@@ -1,7 +1,7 @@
 //! Public names: tenants (`app_…`), rooms (`room_…`), users (`user_…`) and API keys.
 //!
 //! An id is a prefix and 32 lower-case hex digits, nothing else. Ids are kept as
-//! numbers, so no id can carry a `/` or any other byte into a key. Randomness is
+//! bytes, so no id can carry a `/` or any other byte into a key. Randomness is
 //! the caller's: [`AppId::from_random`] and its like take 16 random bytes.
 
 use sha2::{Digest, Sha256};
@@ -17,7 +17,7 @@ macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(u128);
+        pub struct $name([u8; 16]);
 
         impl $name {
             /// What the text form begins with.
@@ -40,7 +40,10 @@ macro_rules! id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!($prefix, "{:032x}"), self.0)
+                let mut text = [0; $prefix.len() + 32];
+                text[..$prefix.len()].copy_from_slice($prefix.as_bytes());
+                write_hex(&self.0, &mut text[$prefix.len()..]);
+                f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
             }
         }
 
@@ -122,7 +125,9 @@ pub struct KeyDigest([u8; 32]);
 
 impl fmt::Display for KeyDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        let mut text = [0; 64];
+        write_hex(&self.0, &mut text);
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -136,11 +141,7 @@ impl FromStr for KeyDigest {
     type Err = ParseIdError;
 
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
-        let (high, low) = text.split_at_checked(32).ok_or(ParseIdError)?;
-        let mut bytes = [0; 32];
-        bytes[..16].copy_from_slice(&hex(high)?.to_be_bytes());
-        bytes[16..].copy_from_slice(&hex(low)?.to_be_bytes());
-        Ok(Self(bytes))
+        read_hex(text.as_bytes()).map(Self)
     }
 }
 
@@ -156,24 +157,52 @@ impl<'de> serde::Deserialize<'de> for KeyDigest {
     }
 }
 
-fn parse(prefix: &str, text: &str) -> Result<u128, ParseIdError> {
-    hex(text.strip_prefix(prefix).ok_or(ParseIdError)?)
+fn parse(prefix: &str, text: &str) -> Result<[u8; 16], ParseIdError> {
+    let digits = text.strip_prefix(prefix).ok_or(ParseIdError)?;
+    read_hex(digits.as_bytes())
 }
 
-/// Exactly 32 lower-case hex digits; `from_str_radix` alone would take more.
-fn hex(digits: &str) -> Result<u128, ParseIdError> {
-    let strict = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    if digits.len() != 32 || !digits.bytes().all(strict) {
+// By hand: ids are most of what a request formats and parses, and the standard way
+// of 128-bit numbers is slow in wasm, which has no such arithmetic.
+fn read_hex<const N: usize>(digits: &[u8]) -> Result<[u8; N], ParseIdError> {
+    let (pairs, []) = digits.as_chunks::<2>() else {
+        return Err(ParseIdError);
+    };
+    if pairs.len() != N {
         return Err(ParseIdError);
     }
-    u128::from_str_radix(digits, 16).map_err(|_| ParseIdError)
+    let mut bytes = [0; N];
+    for (byte, &[high, low]) in bytes.iter_mut().zip(pairs) {
+        *byte = digit(high)? << 4 | digit(low)?;
+    }
+    Ok(bytes)
+}
+
+/// The value of a lower-case hex digit.
+fn digit(text: u8) -> Result<u8, ParseIdError> {
+    match text {
+        b'0'..=b'9' => Ok(text - b'0'),
+        b'a'..=b'f' => Ok(text - b'a' + 10),
+        _ => Err(ParseIdError),
+    }
+}
+
+/// Writes two digits for each byte; `text` is twice as long.
+fn write_hex(bytes: &[u8], text: &mut [u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (byte, pair) in bytes.iter().zip(text.as_chunks_mut::<2>().0) {
+        *pair = [
+            DIGITS[usize::from(byte >> 4)],
+            DIGITS[usize::from(byte & 15)],
+        ];
+    }
 }
 
 /// Sets the version and variant bits of RFC 9562, section 5.4.
-fn uuid_v4(mut bytes: [u8; 16]) -> u128 {
+fn uuid_v4(mut bytes: [u8; 16]) -> [u8; 16] {
     bytes[6] = (bytes[6] & 0x0f) | 0x40;
     bytes[8] = (bytes[8] & 0x3f) | 0x80;
-    u128::from_be_bytes(bytes)
+    bytes
 }
 
 #[cfg(test)]

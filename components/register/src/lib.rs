@@ -12,18 +12,7 @@ use sschat_rest::{Answer, Host, Method, Outcome, Refusal, Request, Route};
 /// The longest label, in characters.
 const LABEL_LIMIT: usize = 200;
 
-#[cfg(target_family = "wasm")]
-mod entry {
-    use sschat_rest::spin::{HttpAnswer, Spin, serve};
-
-    #[spin_sdk::http_service]
-    async fn entry(request: spin_sdk::http::Request) -> HttpAnswer {
-        serve(request, async |request| {
-            super::handle(&Spin, &request).await
-        })
-        .await
-    }
-}
+sschat_rest::component!(super::handle);
 
 /// What a registration may say.
 #[derive(Debug, Default, Deserialize)]

@@ -6,22 +6,20 @@
 //! listing of keys are never called; not every backend does them correctly.
 
 use crate::{Answer, BODY_LIMIT, Host, Method, Outcome, Query, Refusal, Request};
+pub use spin_sdk;
 use spin_sdk::experimental::wasi::keyvalue::store::{self, Bucket};
 use spin_sdk::experimental::wasi::keyvalue::{atomics, batch};
-use spin_sdk::http::{HeaderMap, HeaderValue, StatusCode};
 use spin_sdk::wasip3::http::types;
-use spin_sdk::wasip3::http_compat::IncomingRequestBody;
+use spin_sdk::wasip3::http_compat::BodyWriter;
 use spin_sdk::wasip3::random::random::get_random_bytes;
 use spin_sdk::wasip3::wit_bindgen::StreamResult;
-use spin_sdk::wasip3::wit_future;
+use spin_sdk::wasip3::{spawn, wit_future};
 use sschat_domain::{Error, Read, Write};
 use std::cell::OnceCell;
+pub use types::{ErrorCode, Response};
 
 /// How much of a body is read at once.
 const READ_SIZE: usize = 4 << 10;
-
-/// What an HTTP component returns.
-pub type HttpAnswer = (StatusCode, HeaderMap, String);
 
 /// The host of a component under Spin.
 #[derive(Debug, Clone, Copy)]
@@ -31,8 +29,29 @@ pub struct Spin;
 #[derive(Debug)]
 pub struct Store(Bucket);
 
+/// Makes the crate an HTTP component that answers with this handler.
+#[macro_export]
+macro_rules! component {
+    ($handle:path) => {
+        #[cfg(target_family = "wasm")]
+        mod component {
+            use $crate::spin::spin_sdk::wasip3;
+            use $crate::spin::{ErrorCode, Response, Spin, serve};
+            struct Component;
+            wasip3::http::service::export!(Component);
+            impl wasip3::exports::http::handler::Guest for Component {
+                async fn handle(
+                    request: wasip3::http::types::Request,
+                ) -> Result<Response, ErrorCode> {
+                    Ok(serve(request, async |request| $handle(&Spin, &request).await).await)
+                }
+            }
+        }
+    };
+}
+
 /// Reads the request, has it handled and makes the answer.
-pub async fn serve<F>(request: spin_sdk::http::Request, handle: F) -> HttpAnswer
+pub async fn serve<F>(request: types::Request, handle: F) -> types::Response
 where
     F: AsyncFnOnce(Request) -> Outcome,
 {
@@ -126,50 +145,71 @@ fn failed(error: store::Error) -> Error {
     })
 }
 
-async fn read(request: spin_sdk::http::Request) -> Result<Request, Refusal> {
-    let (parts, body) = request.into_parts();
-    let method = Method::parse(parts.method.as_str());
-    let length = text_of(&parts.headers, "content-length")?;
-    let length = length.and_then(|text| text.parse::<u64>().ok());
+async fn read(request: types::Request) -> Result<Request, Refusal> {
+    let method = match request.get_method() {
+        types::Method::Get | types::Method::Head => Method::Get,
+        types::Method::Post => Method::Post,
+        types::Method::Put => Method::Put,
+        types::Method::Delete => Method::Delete,
+        _ => Method::Other,
+    };
+    let target = request.get_path_with_query().unwrap_or_default();
+    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    let mut headers = Headers::default();
+    for (name, value) in request.get_headers().copy_all() {
+        headers.take(&name, value)?;
+    }
+    let length = headers.length.and_then(|text| text.parse::<u64>().ok());
     if length.is_some_and(|length| length > BODY_LIMIT as u64) {
         return Err(Refusal::TooLarge);
     }
+    let query = Query::parse(query)?;
     let expected = matches!(method, Method::Post | Method::Put) && length != Some(0);
     let body = if expected {
-        read_body(body).await?
+        read_body(request).await?
     } else {
         Vec::new()
     };
     Ok(Request {
         method,
-        path: parts.uri.path().to_owned(),
-        query: Query::parse(parts.uri.query().unwrap_or_default())?,
-        authorization: text_of(&parts.headers, "authorization")?,
-        api_key: text_of(&parts.headers, "x-api-key")?,
-        admin_token: text_of(&parts.headers, "x-admin-token")?,
+        path: path.to_owned(),
+        query,
+        authorization: headers.authorization,
+        api_key: headers.api_key,
+        admin_token: headers.admin_token,
         body,
     })
 }
 
-/// The text of a header that may be given once.
-fn text_of(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, Refusal> {
-    let mut values = headers.get_all(name).iter();
-    let Some(value) = values.next() else {
-        return Ok(None);
-    };
-    let text = value.to_str().ok().filter(|_| values.next().is_none());
-    text.map(|text| Some(text.to_owned()))
-        .ok_or(Refusal::BadRequest {
+/// The headers that matter, each at most once.
+#[derive(Default)]
+struct Headers {
+    length: Option<String>,
+    authorization: Option<String>,
+    api_key: Option<String>,
+    admin_token: Option<String>,
+}
+
+impl Headers {
+    fn take(&mut self, name: &str, value: Vec<u8>) -> Result<(), Refusal> {
+        let place = match name {
+            "content-length" => &mut self.length,
+            "authorization" => &mut self.authorization,
+            "x-api-key" => &mut self.api_key,
+            "x-admin-token" => &mut self.admin_token,
+            _ => return Ok(()),
+        };
+        let text = String::from_utf8(value).ok().filter(|_| place.is_none());
+        *place = Some(text.ok_or(Refusal::BadRequest {
             code: "bad_header",
-            msg: "a header is given more than once or is not ASCII text",
-        })
+            msg: "a header is given more than once or is not UTF-8",
+        })?);
+        Ok(())
+    }
 }
 
 /// Reads a body of at most [`BODY_LIMIT`] bytes; what lies beyond is not read.
-async fn read_body(mut body: IncomingRequestBody) -> Result<Vec<u8>, Refusal> {
-    let Some(request) = body.take_unstarted() else {
-        return Ok(Vec::new());
-    };
+async fn read_body(request: types::Request) -> Result<Vec<u8>, Refusal> {
     let (_read, reader) = wit_future::new(|| Ok(()));
     let (mut stream, _trailers) = types::Request::consume_body(request, reader);
     let mut bytes = Vec::new();
@@ -185,15 +225,26 @@ async fn read_body(mut body: IncomingRequestBody) -> Result<Vec<u8>, Refusal> {
     }
 }
 
-fn respond(answer: Answer) -> HttpAnswer {
-    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut headers = HeaderMap::with_capacity(4);
-    headers.insert("content-type", HeaderValue::from_static("application/json"));
-    headers.insert("cache-control", HeaderValue::from_static("no-store"));
-    headers.insert("content-length", HeaderValue::from(answer.body.len()));
-    if let Some((name, value)) = answer.header {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    let body = String::from_utf8(answer.body).unwrap_or_default();
-    (status, headers, body)
+/// Makes the answer. Its body is written once the caller has returned the head.
+fn respond(answer: Answer) -> types::Response {
+    let header = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
+    let mut headers = vec![
+        header("content-type", "application/json"),
+        header("cache-control", "no-store"),
+        header("content-length", &answer.body.len().to_string()),
+    ];
+    headers.extend(answer.header.map(|(name, value)| header(name, value)));
+    // Only malformed or forbidden headers are refused, and these are neither.
+    let headers = types::Fields::from_list(&headers).unwrap_or_else(|_| types::Fields::new());
+    let (mut writer, body, result) = BodyWriter::new();
+    let (response, _sent) = types::Response::new(headers, Some(body), result);
+    // Every status of ours is one that HTTP has; a new response says 200.
+    let _ = response.set_status_code(answer.status);
+    spawn(async move {
+        // Whoever no longer reads does not want the rest.
+        let _unread = writer.stream_writer.write_all(answer.body).await;
+        drop(writer.stream_writer);
+        let _ = writer.result_writer.write(Ok(None)).await;
+    });
+    response
 }

@@ -9,18 +9,7 @@ use sschat_rest::{Answer, Host, Method, Outcome, Refusal, Request, Route};
 
 const NO_USER: Refusal = Refusal::NotFound("no such user");
 
-#[cfg(target_family = "wasm")]
-mod entry {
-    use sschat_rest::spin::{HttpAnswer, Spin, serve};
-
-    #[spin_sdk::http_service]
-    async fn entry(request: spin_sdk::http::Request) -> HttpAnswer {
-        serve(request, async |request| {
-            super::handle(&Spin, &request).await
-        })
-        .await
-    }
-}
+sschat_rest::component!(super::handle);
 
 #[derive(Serialize)]
 struct Created {

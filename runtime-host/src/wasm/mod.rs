@@ -33,3 +33,7 @@ pub mod rest;
 mod spin_key_value;
 mod variables;
 mod wasi_keyvalue;
+
+/// Log targets that tell, below warnings, what crosses an import: paths and headers, and
+/// with them API keys. Generated bindings do it in spans of the target `wit-bindgen`.
+pub const CROSSING_TARGETS: [&str; 2] = ["wasmtime_wasi", "wit-bindgen"];

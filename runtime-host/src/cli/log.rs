@@ -4,6 +4,7 @@
 //! What could carry an API key is left out whatever is selected.
 
 use super::LogFormat;
+use crate::wasm::CROSSING_TARGETS;
 use std::io::IsTerminal;
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
@@ -12,7 +13,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt, registry};
 
 /// What is logged if nothing is selected.
-const DEFAULT: &str = "info,wasmtime_wasi_http=error";
+const DEFAULT: &str = "info";
 
 pub(super) fn start(format: LogFormat) {
     let selected = ["SSCHAT_LOG", "RUST_LOG"]
@@ -31,13 +32,10 @@ pub(super) fn start(format: LogFormat) {
     let _ = registry().with(lines.with_filter(filter)).try_init();
 }
 
-/// Below warnings, `wasmtime-wasi` logs what crosses an import, paths and headers included.
-/// Generated bindings do it in spans of the target `wit-bindgen`.
 fn carries_no_key(metadata: &Metadata<'_>) -> bool {
-    let target = metadata.target();
-    let crosses = ["wasmtime_wasi", "wit-bindgen", "hyper"]
+    let crosses = CROSSING_TARGETS
         .iter()
-        .any(|name| target.starts_with(name));
+        .any(|target| metadata.target().starts_with(target));
     !crosses || *metadata.level() <= Level::WARN
 }
 

@@ -101,3 +101,23 @@ async fn an_authority_that_fails_denies_that_one_call() {
             .await;
     }
 }
+
+/// Invariant 2: nothing that it sees differs from call to call, so nothing unrecorded can be in a verdict.
+#[tokio::test]
+async fn an_authority_sees_nothing_but_its_arguments_and_what_is_noted() {
+    let host = hostile().await;
+    let mut seen = Vec::new();
+    for user in ["probe-1", "probe-2", "probe-3"] {
+        let mut chat = Chat::connect(&host).await;
+        chat.send(&json!({"command": "login", "user": user})).await;
+        let refusal = chat.refusal().await;
+        assert_eq!(refusal["code"], "probed", "{refusal}");
+        seen.push(refusal["data"].as_str().unwrap().to_owned());
+    }
+    assert!(seen.iter().all(|line| *line == seen[0]), "{seen:#?}");
+    assert!(seen[0].starts_with("calls=1 random="), "{seen:#?}");
+    assert!(
+        seen[0].ends_with("variables=0 arguments=0 files=false"),
+        "{seen:#?}"
+    );
+}

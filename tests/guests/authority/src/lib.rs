@@ -10,6 +10,9 @@ wit_bindgen::generate!({
 
 use exports::sschat::policy::decisions::{Credential, Guest, Identity, Login, Refusal, RoomPage};
 
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::{AtomicU32, Ordering};
+
 /// The rooms that everybody is a member of.
 const ROOMS: [&str; 4] = ["calm", "trap", "loop", "memory"];
 
@@ -18,6 +21,12 @@ struct Hostile;
 impl Guest for Hostile {
     fn log_in(presented: Credential) -> Result<Login, Refusal> {
         let user = presented.user.unwrap_or_default();
+        if user.starts_with("probe") {
+            return Err(Refusal {
+                code: "probed".to_owned(),
+                reason: surroundings(),
+            });
+        }
         obey(&user);
         let tenant = "app_00000000000040008000000000000000".to_owned();
         Ok(Login {
@@ -42,6 +51,19 @@ impl Guest for Hostile {
         obey(&user);
         Ok(())
     }
+}
+
+/// Everything that a program can see beside its arguments, in one line.
+fn surroundings() -> String {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    let calls = CALLS.fetch_add(1, Ordering::Relaxed) + 1;
+    let random = RandomState::new().build_hasher().finish();
+    let variables = std::env::vars().count();
+    let arguments = std::env::args().count();
+    let files = std::fs::read_dir("/").is_ok() || std::fs::read("/etc/hostname").is_ok();
+    format!(
+        "calls={calls} random={random} variables={variables} arguments={arguments} files={files}"
+    )
 }
 
 fn obey(order: &str) {

@@ -5,6 +5,7 @@ use sschat_tests::chat::End;
 use sschat_tests::{App, Chat, Host, within};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tokio::sync::Semaphore;
 
 /// The documented close code of a session whose user, app or key is gone.
 const REVOKED: u16 = 4501;
@@ -35,6 +36,9 @@ async fn an_added_member_hears_the_next_message() {
     }
 }
 
+/// How many publications a round has.
+const ROUND: usize = 100;
+
 /// Publishers that never stop count up; the counter is read after the answer to `remove`.
 /// What the removed member receives was published before that reading.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,28 +49,34 @@ async fn a_removed_member_receives_nothing_published_after_the_answer() {
     let (witness_room, [witness]) = app.room_of().await;
     app.add(&witness_room, &bob).await;
     let next = Arc::new(AtomicU64::new(0));
-    let stop = Arc::new(AtomicBool::new(false));
+    // A round's worth of publications: enough to be under way during the removal, few
+    // enough that nobody falls behind.
+    let budget = Arc::new(Semaphore::new(0));
     let mut publishers = tokio::task::JoinSet::new();
     for user in [alice.clone(), carol] {
         let mut chat = Chat::as_user(&host, &user).await;
-        let (room, next, stop) = (room.clone(), Arc::clone(&next), Arc::clone(&stop));
+        let (room, next, budget) = (room.clone(), Arc::clone(&next), Arc::clone(&budget));
         publishers.spawn(async move {
-            while !stop.load(Ordering::Relaxed) {
+            let mut said = 0_u64;
+            while let Ok(permit) = budget.acquire().await {
+                permit.forget();
                 // Taken before it is sent: a number above the mark is sent after the mark was read.
                 let number = next.fetch_add(1, Ordering::SeqCst);
                 chat.say(&room, number).await;
-                if number % 8 == 0 {
-                    // Waits for what was sent, so that no host falls behind without bound.
-                    let own = user.clone();
-                    chat.ping(&own).await;
+                said += 1;
+                if said % 16 == 0 {
+                    // Reads what the other said, and waits for what was sent.
+                    chat.ping(&user).await;
                 }
             }
+            said
         });
     }
     let mut b = Chat::as_user(&host, &bob).await;
     let mut w = Chat::as_user(&host, &witness).await;
     let mut heard = 0_u64;
     for round in 0..ROUNDS {
+        budget.add_permits(ROUND);
         // Sure to be hearing before it is removed.
         let frame = b
             .until("a publication", |frame| frame["to"] == room.as_str())
@@ -91,12 +101,9 @@ async fn a_removed_member_receives_nothing_published_after_the_answer() {
         }
         app.add(&room, &bob).await;
     }
-    stop.store(true, Ordering::Relaxed);
-    within("the publishers end", publishers.join_all()).await;
-    assert!(
-        next.load(Ordering::SeqCst) > ROUNDS as u64,
-        "the publishers hardly published"
-    );
+    budget.close();
+    let said = within("the publishers end", publishers.join_all()).await;
+    assert!(said.iter().all(|said| *said > ROUNDS as u64), "{said:?}");
     // Without any message in flight at a removal, the race was never run.
     assert!(heard > 0, "no round had a publication in flight");
 }

@@ -268,12 +268,13 @@ async fn a_second_login_replaces_the_first() {
     a.refusal().await;
     a.say(&blue, "mine").await;
     d.expect_message("mine", &carol, &blue).await;
-    // A login that fails leaves the one before it as it was.
-    a.send(&json!({"command": "login", "user": "user_00000000000040008000000000000000"}))
-        .await;
-    a.refusal().await;
-    a.say(&blue, "still mine").await;
-    d.expect_message("still mine", &carol, &blue).await;
+    // A login that fails ends the one before it all the same.
+    let nobody = "user_00000000000040008000000000000000";
+    a.send(&json!({"command": "login", "user": nobody})).await;
+    assert_eq!(a.refusal().await["code"], "unknown_user");
+    d.presence(&carol, "offline").await;
+    a.say(&blue, "nobody's").await;
+    assert_eq!(a.refusal().await["code"], "unauthorized");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod up;
 
 pub use build::BuildError;
 
+use crate::bench::Bench;
 use crate::manifest::settings::{parse_duration, parse_size};
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -36,6 +37,8 @@ pub enum Command {
     Build(SourceArgs),
     /// Say whether manifest, components and configuration are in order.
     Check(CheckArgs),
+    /// Measure a running host.
+    Bench(Bench),
 }
 
 /// Where the application is.
@@ -143,6 +146,7 @@ pub fn run() -> ExitCode {
         Command::Up(args) => up::run(&args),
         Command::Build(args) => build::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Bench(bench) => bench.run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

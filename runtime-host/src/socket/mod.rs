@@ -9,6 +9,7 @@
 //! application's affair; what a connection is owed, the [`crate::hub::Hub`]'s.
 
 mod connection;
+mod inbound;
 mod mailbox;
 mod outbox;
 mod shard;

@@ -135,7 +135,10 @@ fn churn_by_many_at_once_takes_about_as_many_slots_as_they_are() {
             });
             task
         });
-        interleave(tasks.collect(), |running| Step::Run(choices.next(running)));
+        let mut stretch = (0, 0);
+        interleave(tasks.collect(), |running| {
+            Step::Run(choices.task(&mut stretch, running))
+        });
     }
     let count = block_on(Roster::members_of_room(app, room).count(&store)).unwrap();
     assert!(count <= 2 * WRITERS, "{count} slots in the room");
@@ -176,7 +179,10 @@ fn sixty_four_writers_on_one_room_lose_nothing() {
             });
             task
         });
-        interleave(tasks.collect(), |running| Step::Run(choices.next(running)));
+        let mut stretch = (0, 0);
+        interleave(tasks.collect(), |running| {
+            Step::Run(choices.task(&mut stretch, running))
+        });
         let mut stay: Vec<_> = users.iter().skip(1).step_by(2).copied().collect();
         let mut found = members(&store, app, room, 10);
         stay.sort();

@@ -103,4 +103,17 @@ impl Choices {
             .wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).unwrap() % below
     }
+
+    /// Which of the running tasks goes on. Some go on for long at a stretch, for a
+    /// race may need one to do much while another does nothing.
+    fn task(&mut self, stretch: &mut (usize, usize), running: usize) -> usize {
+        let (task, left) = *stretch;
+        if left > 0 && task < running {
+            *stretch = (task, left - 1);
+            return task;
+        }
+        let task = self.next(running);
+        *stretch = (task, [0, 0, 1, 4, 16, 64][self.next(6)]);
+        task
+    }
 }

@@ -117,6 +117,7 @@ impl Model {
         let calls: Vec<Call> = operations.map(|&op| self.call(op, known)).collect();
         let mut choices = Choices(round.seed);
         let mut crashed = false;
+        let mut stretch = (0, 0);
         let tasks = calls.iter().map(|&call| {
             let task: Task<'_, Done> = Box::pin(call.run(&self.store, self.app));
             task
@@ -126,7 +127,7 @@ impl Model {
                 crashed = true;
                 return Step::Drop(choices.next(running));
             }
-            Step::Run(choices.next(running))
+            Step::Run(choices.task(&mut stretch, running))
         });
         self.crashed |= crashed;
         let swept = calls.iter().any(|call| matches!(call, Call::Sweep));
@@ -385,12 +386,18 @@ fn exactly<T: Ord + Copy + std::fmt::Debug>(found: &[T], wanted: &BTreeSet<T>) {
     assert_eq!(&set, wanted);
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: 2_000,
+/// Two thousand cases take some seconds; PROPTEST_CASES may ask for more.
+fn config() -> ProptestConfig {
+    let config = ProptestConfig::default();
+    ProptestConfig {
+        cases: config.cases.max(2_000),
         failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
+        ..config
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
 
     #[test]
     fn interleaved_operations_lose_nothing(

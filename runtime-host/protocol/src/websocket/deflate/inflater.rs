@@ -15,9 +15,9 @@ const LEAST: usize = 256;
 
 const NOT_DEFLATE: ProtocolError = ProtocolError::payload("compressed message is not DEFLATE");
 
-/// The most bytes on the wire for a message of `limit` bytes.
+/// The most bytes that compressing a message of `limit` bytes may give.
 ///
-/// Text that does not compress takes up to nine bits a byte where the compressor knows but fixed codes.
+/// One that does not compress takes nine bits a byte where the compressor knows but fixed codes, and less where it does not.
 pub(in crate::websocket) const fn wire_limit(limit: usize) -> usize {
     limit.saturating_add(limit / 8).saturating_add(64)
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 /// What precedes the port in the line that says where the host listens.
 const BANNER: &str = "http://127.0.0.1:";
@@ -91,11 +91,14 @@ pub struct Host {
 
 /// What a process has said so far, standard output and error in one.
 #[derive(Debug, Clone, Default)]
-struct Output(Arc<Mutex<Vec<String>>>);
+struct Output {
+    lines: Arc<Mutex<Vec<String>>>,
+    more: Arc<Notify>,
+}
 
 impl Output {
     fn text(&self) -> String {
-        self.0.lock().unwrap().join("\n")
+        self.lines.lock().unwrap().join("\n")
     }
 
     /// Collects the lines of `stream`; the first that holds the banner is also sent to `address`.
@@ -114,7 +117,8 @@ impl Output {
                     // The starter may have given up.
                     let _ = waiting.send(found);
                 }
-                collected.0.lock().unwrap().push(line);
+                collected.lines.lock().unwrap().push(line);
+                collected.more.notify_waiters();
             }
         })
     }
@@ -192,6 +196,22 @@ impl Host {
     /// Everything it has said so far.
     pub fn said(&self) -> String {
         self.output.text()
+    }
+
+    /// Waits until it has said this.
+    pub async fn says(&self, text: &str) {
+        within(&format!("the host says {text:?}"), async {
+            loop {
+                let more = self.output.more.notified();
+                tokio::pin!(more);
+                more.as_mut().enable();
+                if self.said().contains(text) {
+                    return;
+                }
+                more.await;
+            }
+        })
+        .await;
     }
 
     /// The process.

@@ -59,6 +59,9 @@ impl Judge<'_> {
                 "minLength" => value
                     .as_str()
                     .is_none_or(|text| text.chars().count() as u64 >= rule.as_u64().unwrap()),
+                "maxLength" => value
+                    .as_str()
+                    .is_none_or(|text| text.chars().count() as u64 <= rule.as_u64().unwrap()),
                 "minimum" => value
                     .as_f64()
                     .is_none_or(|number| number >= rule.as_f64().unwrap()),

@@ -1,8 +1,12 @@
 //! Starting, draining and ending.
 
 use sschat_tests::chat::POLLING;
+use sschat_tests::host::guests;
 use sschat_tests::{App, Chat, Host, Options, RawSocket, Rest, within};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 #[tokio::test]
 async fn health_and_readiness() {
@@ -46,39 +50,41 @@ async fn a_drain_lets_everybody_go_in_good_order() {
     );
 }
 
+/// Whether a new request is answered with `status`; a host that takes no connection any more answers with nothing.
+async fn answers(host: &Host, request: &str, status: u16) -> bool {
+    let Ok(mut stream) = TcpStream::connect(host.address()).await else {
+        return false;
+    };
+    let mut head = [0; 12];
+    let asked = stream.write_all(request.as_bytes()).await.is_ok();
+    asked
+        && stream.read_exact(&mut head).await.is_ok()
+        && head == *format!("HTTP/1.1 {status}").as_bytes()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_draining_the_host_says_that_it_is_not_ready() {
-    let host = Host::start(Options::new().arg("--drain").arg("10s")).await;
-    let app = App::register(&host).await;
-    let alice = app.user().await;
-    // Sessions that do not answer the close keep the drain going.
-    let mut sessions = Vec::new();
-    for _ in 0..20 {
-        sessions.push(Chat::as_user(&host, &alice).await);
-    }
-    let mut raw = RawSocket::dial(&host).await;
-    let question = format!("GET /readyz HTTP/1.1\r\nHost: {}\r\n\r\n", host.address());
-    raw.write(question.as_bytes()).await;
-    assert!(raw.head().await.starts_with("HTTP/1.1 200 "));
+async fn while_draining_the_host_takes_nothing_new_and_finishes_what_it_has() {
+    let mut host = Host::start(Options::new().from(guests()).arg("--drain").arg("20s")).await;
+    let ready = format!("GET /readyz HTTP/1.1\r\nHost: {}\r\n\r\n", host.address());
+    let socket = RawSocket::handshake(&host, POLLING, "");
+    assert!(answers(&host, &ready, 200).await);
+    assert!(answers(&host, &socket, 101).await);
+    // A request that is being worked on: a component that ends when its budget does.
+    let rest = Arc::new(Rest::new(host.address()));
+    let working = tokio::spawn({
+        let rest = Arc::clone(&rest);
+        async move { rest.get("/hostile/loop").await }
+    });
+    host.says("round and round").await;
     host.signal("TERM").await;
-    let status = within("readiness turns", async {
-        loop {
-            let mut raw = RawSocket::dial(&host).await;
-            raw.write(question.as_bytes()).await;
-            let head = raw.head().await;
-            if !head.starts_with("HTTP/1.1 200 ") {
-                return head;
-            }
-        }
+    within("readiness turns", async {
+        while answers(&host, &ready, 200).await {}
     })
     .await;
-    assert!(status.starts_with("HTTP/1.1 503 "), "{status}");
-    // New sessions go elsewhere.
-    let mut raw = RawSocket::dial(&host).await;
-    raw.write(RawSocket::handshake(&host, POLLING, "").as_bytes())
-        .await;
-    assert!(raw.head().await.starts_with("HTTP/1.1 503 "));
-    host.kill().await;
+    assert!(!answers(&host, &socket, 101).await);
+    let answer = within("the answer", working).await.unwrap();
+    assert_eq!(answer.json()["status"], "error", "{}", answer.text());
+    assert!(host.ended().await.success());
 }
 
 #[tokio::test]
@@ -91,10 +97,9 @@ async fn a_second_signal_ends_at_once() {
         sessions.push(Chat::as_user(&host, &alice).await);
     }
     host.signal("TERM").await;
-    // It has begun to drain when the first is let go, or says so.
-    let rest = Rest::new(host.address());
+    let ready = format!("GET /readyz HTTP/1.1\r\nHost: {}\r\n\r\n", host.address());
     within("the drain begins", async {
-        while rest.get("/readyz").await.status == 200 {}
+        while answers(&host, &ready, 200).await {}
     })
     .await;
     let started = Instant::now();

@@ -20,7 +20,7 @@ use crate::wasm::rest::RestComponent;
 use body::Body;
 use forward::Forward;
 use futures::future::BoxFuture;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use router::{RouteError, Router};
 use std::collections::BTreeMap;
@@ -125,6 +125,13 @@ impl Server {
 
     /// Answers one request.
     async fn answer(&self, request: Request<Incoming>, remote: &Remote) -> Response<Body> {
+        if !names_host(&request) {
+            return reply::error(
+                StatusCode::BAD_REQUEST,
+                "bad_request",
+                "a request names its host, once",
+            );
+        }
         let path = request.uri().path();
         if let Some(response) = builtin::health(&request, &self.readiness).await {
             return response;
@@ -157,6 +164,14 @@ impl Server {
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Server").finish_non_exhaustive()
+    }
+}
+
+/// Whether a request has the one `Host` that HTTP/1.1 asks for (RFC 9112, section 3.2).
+fn names_host<B>(request: &Request<B>) -> bool {
+    match request.headers().get_all(header::HOST).iter().count() {
+        0 => request.version() != Version::HTTP_11,
+        count => count == 1,
     }
 }
 

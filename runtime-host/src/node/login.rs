@@ -31,6 +31,7 @@ impl Sessions {
         };
         session.watcher = watcher;
         session.held = 0;
+        session.granted = 0;
         let credential = Credential {
             app: session.app.as_deref().map(str::to_owned),
             user: user.map(str::to_owned),
@@ -105,6 +106,7 @@ impl Sessions {
             tenant: Arc::clone(&admission.tenant),
             user: Arc::clone(&admission.user),
         });
+        session.granted = admission.epoch;
         let (watcher, held) = (session.watcher, session.held);
         if let Some(expires) = admission.expires {
             session.expires = expires;
@@ -145,8 +147,11 @@ impl Sessions {
         };
         let left = self.leave_all_but(key, &admission.channels, turn);
         self.enter_new(key, &admission.channels, turn);
-        let held = self.session(key).map_or(0, |session| session.held);
-        if admission.epoch >= held {
+        let Some(session) = self.session(key) else {
+            return;
+        };
+        session.granted = admission.epoch;
+        if admission.epoch >= session.held {
             turn.release(key, &left);
         }
     }

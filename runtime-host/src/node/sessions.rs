@@ -138,12 +138,16 @@ impl Sessions {
 
     fn hold(&mut self, watchers: &[(Watcher, u32)], turn: &mut Turn<'_>) {
         for (watcher, epoch) in watchers {
-            if let Some(key) = self.find(*watcher) {
-                if let Some(session) = self.session(key) {
-                    session.held = *epoch;
+            let Some(key) = self.find(*watcher) else {
+                continue;
+            };
+            if let Some(session) = self.session(key) {
+                if *epoch <= session.granted {
+                    continue;
                 }
-                turn.hold(key);
+                session.held = *epoch;
             }
+            turn.hold(key);
         }
     }
 }

@@ -197,8 +197,7 @@ impl Connections {
     /// Sets the connection's one timer.
     pub(super) fn set_timer(&mut self, key: ConnectionKey, at: Tick) {
         if let Some(connection) = self.slab.get_mut(key as usize) {
-            connection.timer = at;
-            self.wheel.set(key, at);
+            connection.timer = self.wheel.set(key, at);
         }
     }
 

@@ -27,6 +27,7 @@ async fn handle(request: Request) -> impl IntoResponse {
 }
 
 fn endless() -> ! {
+    println!("round and round");
     let mut turns = 0_u64;
     loop {
         turns = std::hint::black_box(turns.wrapping_add(1));

@@ -64,7 +64,7 @@ async fn a_removed_member_receives_nothing_published_after_the_answer() {
                 let number = next.fetch_add(1, Ordering::SeqCst);
                 chat.say(&room, number).await;
                 said += 1;
-                if said % 16 == 0 {
+                if said.is_multiple_of(16) {
                     // Reads what the other said, and waits for what was sent.
                     chat.ping(&user).await;
                 }

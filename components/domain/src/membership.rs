@@ -10,7 +10,7 @@ use crate::id::{AppId, RoomId, UserId};
 use crate::key;
 use crate::kv::{Error, Read, Write};
 use crate::record::{Member, Slot, decode_at, encode, load};
-use crate::roster::{Occupied, Page, Peer, Roster, cursor, first_slot};
+use crate::roster::{Freed, Occupied, Page, Peer, Roster, cursor, first_slot, free};
 
 /// The most slots that one page looks at, occupied or not.
 pub const SLOTS_PER_PAGE: u64 = 1_000;
@@ -253,13 +253,16 @@ async fn rewrite<S: Write>(store: &S, pair: Pair, member: Member) -> Result<Outc
 /// is only hinted at; of an owner that is gone it is deleted.
 async fn undo<S: Write>(store: &S, pair: Pair, member: Member) -> Result<(), Error> {
     store.delete(&pair.key()).await?;
-    let (members, slot) = (pair.members(), member.member_slot);
-    if !members.bury(store, vec![members.slot_key(slot)]).await? {
-        members.free(store, slot).await?;
+    let app = store.exists(&key::app(pair.tenant)).await?;
+    let (roster, slot) = (pair.members(), member.member_slot);
+    let keys = vec![roster.slot_key(slot)];
+    if !roster.bury(store, keys, app).await? {
+        free(store, pair.tenant, &[Freed { roster, slot }]).await?;
     }
-    let (rooms, slot) = (pair.rooms(), member.room_slot);
-    if !rooms.bury(store, vec![rooms.slot_key(slot)]).await? {
-        rooms.free(store, slot).await?;
+    let (roster, slot) = (pair.rooms(), member.room_slot);
+    let keys = vec![roster.slot_key(slot)];
+    if !roster.bury(store, keys, app).await? {
+        free(store, pair.tenant, &[Freed { roster, slot }]).await?;
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ pub enum Counters {
 }
 
 /// A key-value store in memory.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Memory {
     entries: RefCell<BTreeMap<String, Vec<u8>>>,
     operations: Cell<u64>,

@@ -10,7 +10,7 @@
 use crate::id::{ApiKey, AppId, RoomId, UserId};
 use crate::kv::{BATCH, Error, Read, Write, counter};
 use crate::record::{App, Doom, DoomPlace, Named, Target, encode, load};
-use crate::roster::{Freed, Occupied, Peer, Roster, free_all};
+use crate::roster::{Freed, Occupied, Peer, Roster, free};
 use crate::{key, ring, tenant};
 
 /// The most slots that one step cleans up. Each costs about four operations, so a
@@ -304,7 +304,7 @@ where
     if leftover.is_some() {
         freed.push(in_tenant);
     }
-    free_all(store, &freed).await?;
+    free(store, doom.tenant, &freed).await?;
     let emptied = leftover.is_some();
     if let Some(leftover) = leftover {
         keys.extend(leftover);

@@ -136,30 +136,25 @@ impl<P: Peer> Roster<P> {
         counter(store, &self.count_key()).await
     }
 
-    /// Says that a slot may be free.
-    pub(crate) async fn free<S: Write>(&self, store: &S, slot: u64) -> Result<(), Error> {
-        let base = &self.base;
-        let keys = ring::push(store, &[ring::Hint { base, slot }]).await?;
-        self.bury(store, keys).await?;
-        Ok(())
-    }
-
-    /// If the owner is gone, deletes `keys`, which a late write left in its roster.
-    /// Says whether it is gone.
+    /// If the owner is gone, or its tenant is, deletes `keys`, which a late write left
+    /// in its roster. Says whether it is so. `app` is whether the tenant exists, read
+    /// after that write.
     ///
     /// The roster's own keys are the removal's, which ends by deleting them together
-    /// with the note that it goes on. Once that note is gone they are the late
-    /// writer's.
+    /// with the record and the note that it goes on. Once both are gone they are the
+    /// late writer's.
     pub(crate) async fn bury<S: Write>(
         &self,
         store: &S,
         mut keys: Vec<String>,
+        app: bool,
     ) -> Result<bool, Error> {
         let (record, doom) = &self.owner;
-        if store.exists(record).await? {
+        let exists = store.exists(record).await?;
+        if exists && app {
             return Ok(false);
         }
-        if !store.exists(doom).await? {
+        if !exists && !store.exists(doom).await? {
             keys.extend([
                 self.count_key(),
                 ring::head_key(&self.base),
@@ -249,12 +244,16 @@ impl<P: Peer> Roster<P> {
     }
 }
 
-/// Says of all these slots that they may be free: as [`Roster::free`], with one
-/// write for all hints.
-pub(crate) async fn free_all<S: Write, P: Peer>(
+/// Says of these slots of a tenant's rosters that they may be free: for each an
+/// increment and two gets, one write for all.
+pub(crate) async fn free<S: Write, P: Peer>(
     store: &S,
+    tenant: AppId,
     freed: &[Freed<P>],
 ) -> Result<(), Error> {
+    if freed.is_empty() {
+        return Ok(());
+    }
     let hints: Vec<ring::Hint<'_>> = freed
         .iter()
         .map(|freed| ring::Hint {
@@ -263,8 +262,9 @@ pub(crate) async fn free_all<S: Write, P: Peer>(
         })
         .collect();
     let keys = ring::push(store, &hints).await?;
+    let app = store.exists(&key::app(tenant)).await?;
     for (freed, key) in freed.iter().zip(keys) {
-        freed.roster.bury(store, vec![key]).await?;
+        freed.roster.bury(store, vec![key], app).await?;
     }
     Ok(())
 }

@@ -152,7 +152,7 @@ async fn create<S: Write, P: Peer + serde::Serialize>(
     // If the tenant went meanwhile, its removal may not have seen what was written.
     let mut keys = vec![record, slot];
     keys.extend(pointer);
-    let gone = roster.bury(store, keys).await?;
+    let gone = roster.bury(store, keys, true).await?;
     Ok(!gone)
 }
 

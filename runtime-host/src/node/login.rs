@@ -88,7 +88,7 @@ impl Sessions {
             Ok(admission) => admission,
             Err(Refused { refusal, .. }) => {
                 self.log_out(key, turn);
-                turn.release(key, &[]);
+                turn.release(key);
                 self.refuse(key, turn, &refusal.code, &refusal.reason);
                 return;
             }
@@ -113,7 +113,7 @@ impl Sessions {
             self.expiring.push(Reverse((expires, watcher)));
         }
         if admission.epoch >= held {
-            turn.release(key, &[]);
+            turn.release(key);
         }
         if self.node.broker.arrived(&admission.tenant, &admission.user) {
             self.announce(&admission.user, true, &admission.channels);
@@ -146,13 +146,15 @@ impl Sessions {
             }
         };
         let left = self.leave_all_but(key, &admission.channels, turn);
+        // Also where a newer hold goes on: the next outcome knows nothing of these rooms.
+        turn.forfeit(key, &left);
         self.enter_new(key, &admission.channels, turn);
         let Some(session) = self.session(key) else {
             return;
         };
         session.granted = admission.epoch;
         if admission.epoch >= session.held {
-            turn.release(key, &left);
+            turn.release(key);
         }
     }
 

@@ -261,14 +261,22 @@ impl Turn<'_> {
         }
     }
 
-    /// Ends a hold. What was held for the rooms in `left` is dropped; those seats must be
-    /// free already.
-    pub fn release(&mut self, key: ConnectionKey, left: &[RoomKey]) {
+    /// Drops what a hold has kept for the rooms in `left`; those seats must be free already.
+    pub fn forfeit(&mut self, key: ConnectionKey, left: &[RoomKey]) {
+        if let Some(connection) = self.connections.get(key)
+            && let Some(outbox) = &mut connection.outbox
+        {
+            outbox.drop_held(left);
+        }
+    }
+
+    /// Ends a hold.
+    pub fn release(&mut self, key: ConnectionKey) {
         if let Some(connection) = self.connections.get(key)
             && std::mem::take(&mut connection.held)
         {
             if let Some(outbox) = &mut connection.outbox {
-                outbox.release(left);
+                outbox.release();
             }
             self.connections.resumed.push(key);
         }

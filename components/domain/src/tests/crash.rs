@@ -1,5 +1,6 @@
 //! Every operation interrupted after every one of its steps.
 
+use super::schedule::{Step, Task, interleave};
 use super::*;
 use crate::access;
 use crate::memory::Counters;
@@ -233,5 +234,132 @@ fn an_interrupted_deletion_of_a_tenant_leaves_nothing_behind() {
             return;
         }
         steps += 1;
+    }
+}
+
+/// A removal too big for one step takes its place in the queue while a sweep looks
+/// at the queue: however the two meet, later sweeps finish it.
+#[test]
+fn a_removal_is_not_lost_between_two_looks_of_a_sweep() {
+    let furnished = Memory::yielding(Counters::Bytes);
+    let (app, _) = registered(&furnished, 1);
+    let big = with_room(&furnished, app, 1);
+    for number in 0..=removal::SLOTS_PER_STEP {
+        let user = with_user(&furnished, app, number);
+        add(&furnished, app, big, user);
+    }
+    for (first, looks, second) in (0..6)
+        .flat_map(|first| (0..8).map(move |looks| (first, looks)))
+        .flat_map(|(first, looks)| (0..6).map(move |second| (first, looks, second)))
+    {
+        let store = furnished.clone();
+        let remove = async { removal::remove_room(&store, app, big).await.unwrap() };
+        let look = async { removal::sweep(&store).await.unwrap() };
+        let (mut remove, mut look) = (pin!(remove), pin!(look));
+        let mut context = Context::from_waker(Waker::noop());
+        for _ in 0..first {
+            assert_eq!(remove.as_mut().poll(&mut context), Poll::Pending);
+        }
+        let looked = (0..looks).any(|_| look.as_mut().poll(&mut context).is_ready());
+        for _ in 0..second {
+            assert_eq!(remove.as_mut().poll(&mut context), Poll::Pending);
+        }
+        if !looked {
+            block_on(look);
+        }
+        assert!(block_on(remove));
+        sweep(&store);
+        let left = store.keys();
+        let left: Vec<_> = left
+            .iter()
+            .filter(|key| key.contains(&big.to_string()))
+            .collect();
+        assert_eq!(left, Vec::<&String>::new(), "{first} {looks} {second}");
+    }
+}
+
+/// Several work on the same removal: it ends, and its place in the queue is empty.
+#[test]
+fn a_removal_that_several_work_on_ends_once() {
+    let furnished = Memory::yielding(Counters::Bytes);
+    let (app, _) = registered(&furnished, 1);
+    let big = with_room(&furnished, app, 1);
+    for number in 0..3 * removal::SLOTS_PER_STEP {
+        let user = with_user(&furnished, app, number);
+        add(&furnished, app, big, user);
+    }
+    for seed in 0..100 {
+        let store = furnished.clone();
+        let mut tasks: Vec<Task<'_, ()>> = Vec::new();
+        for _ in 0..2 {
+            tasks.push(Box::pin(async {
+                removal::remove_room(&store, app, big).await.unwrap();
+            }));
+            tasks.push(Box::pin(async {
+                while removal::sweep(&store).await.unwrap() {}
+            }));
+        }
+        let (mut choices, mut stretch) = (Choices(seed), (0, 0));
+        interleave(tasks, |running| {
+            Step::Run(choices.task(&mut stretch, running))
+        });
+        sweep(&store);
+        let left = store.keys();
+        let of_big = |key: &&String| key.contains(&big.to_string());
+        assert_eq!(left.iter().filter(of_big).count(), 0, "seed {seed}");
+        let queued = left.iter().filter(|key| key.starts_with("index/doomed/"));
+        assert_eq!(queued.count(), 2, "seed {seed}: more than head and tail");
+    }
+}
+
+/// Whatever goes on under a tenant while it is deleted: nothing of it is left.
+#[test]
+fn a_tenant_that_is_deleted_amid_all_kinds_of_work_leaves_nothing() {
+    for seed in 0..4_000 {
+        let world = World::new();
+        let (store, app) = (&world.store, world.app);
+        let (left, key) = (&world, &world.key);
+        let mut tasks: Vec<Task<'_, ()>> = vec![
+            Box::pin(async move {
+                assert_eq!(removal::remove_tenant(store, key).await, Ok(true));
+            }),
+            Box::pin(async move {
+                removal::sweep(store).await.unwrap();
+            }),
+        ];
+        let mut choices = Choices(seed);
+        for number in 0..4 {
+            let room = [left.room, left.other_room][choices.next(2)];
+            let user = [left.user, left.other_user][choices.next(2)];
+            let pair = left.pair(room, user);
+            let work = choices.next(6);
+            tasks.push(Box::pin(async move {
+                match work {
+                    0 => drop(membership::add(store, pair).await.unwrap()),
+                    1 => drop(membership::remove(store, pair).await.unwrap()),
+                    2 => drop(removal::remove_room(store, app, room).await.unwrap()),
+                    3 => drop(removal::remove_user(store, app, user).await.unwrap()),
+                    4 => drop(
+                        tenant::create_room(store, app, super::room(9 + number))
+                            .await
+                            .unwrap(),
+                    ),
+                    _ => drop(
+                        tenant::create_user(store, app, super::user(9 + number))
+                            .await
+                            .unwrap(),
+                    ),
+                }
+            }));
+        }
+        let mut stretch = (0, 0);
+        interleave(tasks, |running| {
+            Step::Run(choices.task(&mut stretch, running))
+        });
+        world.consistent();
+        sweep(store);
+        let left = store.keys();
+        let queue = left.iter().all(|key| key.starts_with("index/doomed/free/"));
+        assert!(queue && left.len() <= 2, "seed {seed}: {left:#?}");
     }
 }

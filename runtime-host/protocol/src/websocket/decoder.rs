@@ -197,25 +197,22 @@ impl Decoder {
             }
         };
         let Self { assembly, mode, .. } = self;
-        let event = match ready {
+        let (opcode, payload): (Opcode, Result<&'b [u8], _>) = match ready {
             Ready::Nothing => return Ok((consumed, None)),
-            Ready::Read(opcode, start, end) => event(opcode, &input[start..end]),
+            Ready::Read(opcode, start, end) => (opcode, Ok(&input[start..end])),
+            Ready::Message(opcode) => (opcode, Ok(assembly.as_deref().map_or(&[], |a| &a.payload))),
+            Ready::Control(opcode) => (opcode, Ok(assembly.as_deref().map_or(&[], |a| &a.control))),
             Ready::ReadCompressed(opcode, start, end) => {
-                inflated(inflater, opcode, &input[start..end], limit)
-            }
-            Ready::Message(opcode) => {
-                event(opcode, assembly.as_deref().map_or(&[], |a| &a.payload))
+                (opcode, inflate(inflater, &input[start..end], limit))
             }
             Ready::MessageCompressed(opcode) => {
                 // Its inflated form lies elsewhere, so that this one can be freed right away.
                 let whole = assembly.take();
                 let payload = whole.as_deref().map_or(&[][..], |a| &a.payload);
-                inflated(inflater, opcode, payload, limit)
-            }
-            Ready::Control(opcode) => {
-                event(opcode, assembly.as_deref().map_or(&[], |a| &a.control))
+                (opcode, inflate(inflater, payload, limit))
             }
         };
+        let event = payload.and_then(|payload| event(opcode, payload));
         if matches!(event, Ok(Event::Close(..)) | Err(_)) {
             *mode = Mode::Finished;
         }
@@ -401,18 +398,17 @@ impl Assembly {
     }
 }
 
-/// Inflates a completed payload, then judges it.
-fn inflated<'b>(
+#[cold]
+fn inflate<'b>(
     inflater: Option<&'b mut Inflater>,
-    opcode: Opcode,
     payload: &[u8],
     limit: usize,
-) -> Result<Event<'b>, ProtocolError> {
-    // A message that began under `decode_with` and ends under `decode`, which is a mistake of the caller.
-    let Some(inflater) = inflater else {
-        return Err(ProtocolError::framing("a reserved bit is set"));
-    };
-    event(opcode, inflater.inflate(payload, limit)?)
+) -> Result<&'b [u8], ProtocolError> {
+    match inflater {
+        Some(inflater) => inflater.inflate(payload, limit),
+        // A message that began under `decode_with` and ends under `decode`, which is a mistake of the caller.
+        None => Err(ProtocolError::framing("a reserved bit is set")),
+    }
 }
 
 /// Judges a completed payload. An assembled text was checked before, except for a character cut off at its end.

@@ -4,6 +4,7 @@ use crate::deadline::within;
 use crate::host::Host;
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
@@ -22,10 +23,23 @@ pub enum End {
     Dropped,
 }
 
+/// How many of the last frames a failing test shows of each connection.
+const SHOWN: usize = 12;
+
 /// One open connection.
 #[derive(Debug)]
 pub struct Chat {
     socket: WebSocketStream<TcpStream>,
+    last: VecDeque<String>,
+}
+
+impl Drop for Chat {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let last: Vec<_> = self.last.iter().map(String::as_str).collect();
+            eprintln!("--- a connection's last frames:\n{}\n---", last.join("\n"));
+        }
+    }
 }
 
 impl Chat {
@@ -61,7 +75,10 @@ impl Chat {
         )
         .await
         {
-            Ok((socket, _)) => Ok(Self { socket }),
+            Ok((socket, _)) => Ok(Self {
+                socket,
+                last: VecDeque::new(),
+            }),
             Err(Error::Http(response)) => Err(response.status().as_u16()),
             Err(error) => panic!("{path}: {error}"),
         }
@@ -91,6 +108,7 @@ impl Chat {
 
     /// Sends a text frame.
     pub async fn send_text(&mut self, text: &str) {
+        self.note("->", text);
         self.send_frame(Message::text(text)).await;
     }
 
@@ -120,7 +138,10 @@ impl Chat {
     pub async fn next_text(&mut self) -> String {
         loop {
             match within("a frame arrives", self.socket.next()).await {
-                Some(Ok(Message::Text(text))) => return text.as_str().to_owned(),
+                Some(Ok(Message::Text(text))) => {
+                    self.note("<-", &text);
+                    return text.as_str().to_owned();
+                }
                 // The client answers pings by itself.
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 other => panic!("expected a text frame, got {other:?}"),
@@ -147,11 +168,17 @@ impl Chat {
         .await
     }
 
-    /// The next message; presence is passed over, anything else fails.
-    pub async fn message(&mut self) -> Value {
+    /// Waits until the connection is told that it was added to a room (`add`) or removed (`remove`).
+    pub async fn membership(&mut self, room: &str, change: &str) {
         let frame = self
-            .until("a message", |frame| frame["type"] != "presense")
+            .until("a change of membership", |frame| frame["type"] == "room")
             .await;
+        assert_eq!(frame, json!({"type": "room", "data": change, "room": room}));
+    }
+
+    /// The next message; news of presence and membership is passed over, anything else fails.
+    pub async fn message(&mut self) -> Value {
+        let frame = self.until("a message", |frame| !is_news(frame)).await;
         assert_eq!(frame["type"], "message", "{frame}");
         frame
     }
@@ -162,11 +189,9 @@ impl Chat {
         assert_eq!(self.message().await, wanted);
     }
 
-    /// The next refusal; presence is passed over, anything else fails.
+    /// The next refusal; news of presence and membership is passed over, anything else fails.
     pub async fn refusal(&mut self) -> Value {
-        let frame = self
-            .until("a refusal", |frame| frame["type"] != "presense")
-            .await;
+        let frame = self.until("a refusal", |frame| !is_news(frame)).await;
         assert_eq!(frame["type"], "error", "{frame}");
         assert!(
             frame["data"]
@@ -219,6 +244,13 @@ impl Chat {
         );
     }
 
+    fn note(&mut self, direction: &str, text: &str) {
+        if self.last.len() == SHOWN {
+            self.last.pop_front();
+        }
+        self.last.push_back(format!("{direction} {text:.200}"));
+    }
+
     /// Closes in good order.
     pub async fn close(mut self) {
         within("close", async {
@@ -232,4 +264,9 @@ impl Chat {
     pub fn socket(&mut self) -> &mut WebSocketStream<TcpStream> {
         &mut self.socket
     }
+}
+
+/// Frames that come unasked for, beside messages.
+fn is_news(frame: &Value) -> bool {
+    frame["type"] == "presense" || frame["type"] == "room"
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 /// What precedes the port in the line that says where the host listens.
 const BANNER: &str = "http://127.0.0.1:";
@@ -71,7 +71,6 @@ impl Options {
             .arg("--state-dir")
             .arg(self.state.as_deref().unwrap_or(fresh))
             .args(&self.arguments)
-            .env("SSCHAT_CACHE_DIR", artifacts("code-cache"))
             .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -92,11 +91,14 @@ pub struct Host {
 
 /// What a process has said so far, standard output and error in one.
 #[derive(Debug, Clone, Default)]
-struct Output(Arc<Mutex<Vec<String>>>);
+struct Output {
+    lines: Arc<Mutex<Vec<String>>>,
+    more: Arc<Notify>,
+}
 
 impl Output {
     fn text(&self) -> String {
-        self.0.lock().unwrap().join("\n")
+        self.lines.lock().unwrap().join("\n")
     }
 
     /// Collects the lines of `stream`; the first that holds the banner is also sent to `address`.
@@ -115,7 +117,8 @@ impl Output {
                     // The starter may have given up.
                     let _ = waiting.send(found);
                 }
-                collected.0.lock().unwrap().push(line);
+                collected.lines.lock().unwrap().push(line);
+                collected.more.notify_waiters();
             }
         })
     }
@@ -130,7 +133,7 @@ fn listening(line: &str) -> Option<SocketAddr> {
 impl Host {
     /// Starts a host and waits until it says where it listens.
     pub async fn start(options: Options) -> Self {
-        let state = TempDir::new().unwrap();
+        let state = fresh_state();
         let mut child = options.command(state.path()).spawn().unwrap();
         let output = Output::default();
         let (found, address) = oneshot::channel();
@@ -159,7 +162,7 @@ impl Host {
 
     /// Starts a host that is expected to refuse: its exit status and everything it said.
     pub async fn refused(options: Options) -> (ExitStatus, String) {
-        let state = TempDir::new().unwrap();
+        let state = fresh_state();
         let mut child = options.command(state.path()).spawn().unwrap();
         let output = Output::default();
         let (found, address) = oneshot::channel();
@@ -177,7 +180,6 @@ impl Host {
     pub async fn run(arguments: &[&str]) -> (ExitStatus, String) {
         let done = Command::new(binary())
             .args(arguments)
-            .env("SSCHAT_CACHE_DIR", artifacts("code-cache"))
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output();
@@ -194,6 +196,22 @@ impl Host {
     /// Everything it has said so far.
     pub fn said(&self) -> String {
         self.output.text()
+    }
+
+    /// Waits until it has said this.
+    pub async fn says(&self, text: &str) {
+        within(&format!("the host says {text:?}"), async {
+            loop {
+                let more = self.output.more.notified();
+                tokio::pin!(more);
+                more.as_mut().enable();
+                if self.said().contains(text) {
+                    return;
+                }
+                more.await;
+            }
+        })
+        .await;
     }
 
     /// The process.
@@ -268,14 +286,23 @@ pub fn guests() -> PathBuf {
     repository().join("tests/guests")
 }
 
+/// An empty state folder, but for compiled code, which all hosts of all tests share.
+fn fresh_state() -> TempDir {
+    let state = TempDir::new().unwrap();
+    std::os::unix::fs::symlink(artifacts("code-cache"), state.path().join("cache")).unwrap();
+    state
+}
+
 /// The folder that cargo builds into, for this profile.
 fn built() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     test.parent().and_then(Path::parent).unwrap().to_path_buf()
 }
 
+/// The host under test: the one built beside this test, or another by `SSCHAT_BINARY`.
 fn binary() -> PathBuf {
-    let path = built().join("sschat");
+    let path =
+        std::env::var_os("SSCHAT_BINARY").map_or_else(|| built().join("sschat"), PathBuf::from);
     assert!(
         path.is_file(),
         "{} is missing; `tests/run` builds it and runs the tests",

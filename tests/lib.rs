@@ -15,6 +15,7 @@ pub mod deadline;
 pub mod host;
 pub mod raw;
 pub mod rest;
+pub mod schema;
 pub mod token;
 
 pub use app::App;

@@ -215,7 +215,7 @@ impl RawSocket {
         let code = self.expect().await.close_code();
         // The host may wait for the answer to its close before it hangs up.
         let _ = self.try_write(&Frame::close(code, "").masked()).await;
-        while let Some(frame) = self.next().await {
+        if let Some(frame) = self.next().await {
             panic!("{frame:?} after the close frame");
         }
         code

@@ -1,17 +1,24 @@
 //! The one file that chooses implementations and joins the parts into a host.
 
+use crate::broker::memory::MemoryBroker;
+use crate::broker::{Broker, Channels};
 use crate::cli::RuntimeArgs;
-use crate::config::Config;
-use crate::http::upgrade::{Adopt, Upgraded};
-use crate::http::{Bound, Mount, Parts, Readiness, Server};
+use crate::config::{Config, SocketSettings};
+use crate::http::upgrade::{self, Adopt, Upgraded};
+use crate::http::{Bound, Parts, Readiness, Server};
+use crate::manifest::Manifest;
 use crate::manifest::runtime::{RuntimeConfig, StoreConfig};
 use crate::manifest::variables::Values;
-use crate::manifest::{Component, Manifest, Role};
-use crate::store::Store;
+use crate::mount;
+use crate::node::{self, Node, Opening, Post, Reach, Sessions};
+use crate::policy::Policy;
+use crate::policy::grants::Grants as StandingGrants;
+use crate::socket::{self, Prepared, Shards};
 use crate::store::sqlite::SqliteStores;
+use crate::store::{ChangeListener, Store};
+use crate::wasm::authority::AuthorityPool;
 use crate::wasm::engine::{EngineSettings, Engines};
-use crate::wasm::outbound::AllowedHosts;
-use crate::wasm::rest::{Grants, RestComponent, RestLimits, Stores};
+use crate::wasm::rest::Stores;
 use anyhow::{Context, bail};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -22,11 +29,23 @@ use std::time::Duration;
 /// The folder of compiled code within the state folder.
 const CACHE: &str = "cache";
 
+/// How many bytes of verdicts are remembered: some hundred thousand.
+const MEMO: u64 = 256 << 20;
+
+/// The bound of messages and queues of the debug endpoints: what the biggest case of the
+/// Autobahn suite takes, several times.
+const WIDE: usize = 64 << 20;
+
+/// What is said where sockets would have nobody to ask.
+pub(crate) const NO_AUTHORITY: &str =
+    "no component has the role \"authority\" in its table tool.sschat";
+
 /// A host, ready to serve.
 pub struct App {
     name: String,
     server: Arc<Server>,
     stores: OpenStores,
+    shards: Arc<Shards<Sessions>>,
 }
 
 impl App {
@@ -43,19 +62,20 @@ impl App {
             let folder = state_dir.display();
             format!("the state folder {folder} cannot be made; choose another with --state-dir")
         })?;
-        let rest = rest_components(manifest).count();
         let engines = Engines::new(&EngineSettings {
             cache: Some(state_dir.join(CACHE)),
-            instances: pool_size(rest, &config.rest),
+            instances: mount::pool_size(manifest, &config.rest),
         })?;
         let stores = OpenStores::open(&runtime)?;
-        let mounts = mount_all(manifest, config.rest, &engines, &stores, values)?;
+        let mounts = mount::mount_all(manifest, config.rest, &engines, &stores.labels, values)?;
+        let authority = open_authority(manifest, &engines)?;
+        let shards = Arc::new(open_shards(authority, &config.socket, &stores)?);
         let server = Server::new(Parts {
-            routes: routes(manifest, &mounts),
+            routes: mount::routes(manifest, &mounts),
             mounts,
             limits: config.http.clone(),
             origins: config.origins.clone(),
-            adopt: Arc::new(NoSockets),
+            adopt: Arc::new(Door(Arc::clone(&shards))),
             debug_endpoints: config.debug_endpoints,
             readiness: stores.readiness(),
         })?;
@@ -63,6 +83,7 @@ impl App {
             name: manifest.name.clone(),
             server: Arc::new(server),
             stores,
+            shards,
         })
     }
 
@@ -86,9 +107,22 @@ impl App {
     /// Serves until `stop` resolves, then ends in order.
     pub async fn serve(self, bound: Bound, stop: impl Future<Output = ()>, drain: Duration) {
         self.server.start_sweeps();
+        let (begin, begun) = tokio::sync::oneshot::channel();
+        let shards = Arc::clone(&self.shards);
+        let drained = tokio::spawn(async move {
+            let _ = begun.await;
+            tokio::task::spawn_blocking(move || shards.drain(drain)).await
+        });
+        let stop = async {
+            stop.await;
+            let _ = begin.send(());
+        };
         let left = bound.serve(self.server.clone(), stop, drain).await;
         if left > 0 {
             tracing::warn!(connections = left, "connections did not end in time");
+        }
+        if let Err(error) = drained.await {
+            tracing::error!(%error, "the shards did not end in order");
         }
         self.stores.close();
     }
@@ -99,12 +133,15 @@ struct OpenStores {
     /// By database file, for two labels may share one.
     databases: HashMap<PathBuf, SqliteStores>,
     labels: Stores,
+    /// The database file behind each label.
+    files: HashMap<String, PathBuf>,
 }
 
 impl OpenStores {
     fn open(runtime: &RuntimeConfig) -> anyhow::Result<Self> {
         let mut databases: HashMap<PathBuf, SqliteStores> = HashMap::new();
         let mut labels = Stores::new();
+        let mut files = HashMap::new();
         for (label, store) in &runtime.stores {
             match store {
                 StoreConfig::Sqlite { path } => {
@@ -113,6 +150,7 @@ impl OpenStores {
                     }
                     if let Some(database) = databases.get(path) {
                         labels.insert(label.clone(), database.space(label));
+                        files.insert(label.to_string(), path.clone());
                     }
                 }
                 StoreConfig::Redis { .. } => {
@@ -120,7 +158,20 @@ impl OpenStores {
                 }
             }
         }
-        Ok(Self { databases, labels })
+        Ok(Self {
+            databases,
+            labels,
+            files,
+        })
+    }
+
+    /// Tells `listener` of every change under `label`.
+    fn listen(&self, label: &str, listener: Arc<dyn ChangeListener>) {
+        if let Some(path) = self.files.get(label)
+            && let Some(database) = self.databases.get(path)
+        {
+            database.listen(label, listener);
+        }
     }
 
     fn readiness(&self) -> Readiness {
@@ -144,81 +195,81 @@ impl OpenStores {
     }
 }
 
-/// Refuses WebSockets: there is nobody yet to serve them.
-struct NoSockets;
+/// Where upgraded connections go.
+struct Door(Arc<Shards<Sessions>>);
 
-impl Adopt for NoSockets {
+impl Adopt for Door {
     fn adopt(&self, upgraded: Upgraded) {
-        tracing::debug!(remote = %upgraded.remote, "no one serves WebSockets");
+        let endpoint = match upgraded.endpoint {
+            upgrade::Endpoint::Polling { format } => node::Endpoint::Polling(format),
+            upgrade::Endpoint::Echo => node::Endpoint::Echo,
+        };
+        let opening = Opening {
+            endpoint,
+            app: upgraded.app,
+        };
+        self.0.adopt(upgraded.stream, upgraded.read, opening);
     }
 }
 
-/// Everything that would keep `up` from serving.
-pub fn check(manifest: &Manifest, runtime: &RuntimeArgs) -> Vec<String> {
-    let mut findings = Vec::new();
-    let runtime_config = match read_runtime(runtime) {
-        Ok(config) => Some(config),
-        Err(error) => {
-            findings.push(format!("{error:#}"));
-            None
-        }
-    };
-    let environment = |name: &str| std::env::var(name).ok();
-    let values = match Values::resolve(manifest, &runtime.variables, environment) {
-        Ok(values) => Some(values),
-        Err(error) => {
-            findings.push(error.to_string());
-            None
-        }
-    };
-    let settings = EngineSettings {
-        cache: None,
-        instances: 64,
-    };
-    let engines = match Engines::new(&settings) {
-        Ok(engines) => engines,
-        Err(error) => {
-            findings.push(error.to_string());
-            return findings;
-        }
-    };
-    let place = |component: &Component| format!("{}:{}", manifest.file.display(), component.line);
-    for (name, component) in &manifest.components {
-        let values = values.as_ref();
-        let stores = runtime_config.as_ref();
-        if let Err(error) = check_component(name, component, &engines, stores, values) {
-            findings.push(format!("{}: component.{name}: {error:#}", place(component)));
-        }
-    }
-    findings
+/// The authority, and the label of the store that it decides over.
+struct Authority {
+    pool: AuthorityPool,
+    label: String,
 }
 
-fn check_component(
-    name: &str,
-    component: &Component,
-    engines: &Engines,
-    runtime: Option<&RuntimeConfig>,
-    values: Option<&Values>,
-) -> anyhow::Result<()> {
-    require_source(component)?;
-    if let Some(runtime) = runtime {
-        for label in &component.key_value_stores {
-            if !runtime.stores.contains_key(label) {
-                bail!(unknown_label(label));
-            }
-        }
-    }
-    let grants = match values {
-        Some(values) => grants(name, component, Stores::new(), values)?,
-        None => return Ok(()),
+fn open_authority(manifest: &Manifest, engines: &Engines) -> anyhow::Result<Authority> {
+    let (name, component) = manifest.authority().context(NO_AUTHORITY)?;
+    mount::require_source(component)?;
+    let label = match component.key_value_stores.as_slice() {
+        [label] => label.clone(),
+        _ => bail!("component {name:?}: the authority is to name one key_value_stores label"),
     };
-    if component.role == Role::Authority {
-        engines.compile_authority(&component.source)?;
-        return Ok(());
-    }
-    let compiled = engines.compile_rest(&component.source)?;
-    RestComponent::new(engines, &compiled, grants, RestLimits::default())?;
-    Ok(())
+    let compiled = engines
+        .compile_authority(&component.source)
+        .with_context(|| format!("component {name:?}"))?;
+    let pool = AuthorityPool::new(engines, &compiled, name, component.reuse)
+        .with_context(|| format!("component {name:?}"))?;
+    Ok(Authority { pool, label })
+}
+
+/// Joins policy, broker and shards.
+fn open_shards(
+    authority: Authority,
+    settings: &SocketSettings,
+    stores: &OpenStores,
+) -> anyhow::Result<Shards<Sessions>> {
+    let label = &authority.label;
+    let Some(state) = stores.labels.get(label) else {
+        bail!(mount::unknown_label(label));
+    };
+    let prepared = Prepared::new(settings.shards).context("cannot make event queues")?;
+    let post = Post::new(prepared.handles());
+    let channels = Arc::new(Channels::new(settings.shards));
+    let policy = Arc::new(Policy::new(authority.pool, Arc::clone(state), MEMO));
+    let reach = Reach {
+        post: post.clone(),
+        channels: Arc::clone(&channels),
+    };
+    let grants = StandingGrants::start(Arc::clone(&policy), Arc::new(reach));
+    stores.listen(label, Arc::clone(&grants) as Arc<dyn ChangeListener>);
+    let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::new(post.clone()));
+    let sessions = node::Settings {
+        presence_limit: u32::try_from(settings.presence_limit).unwrap_or(u32::MAX),
+    };
+    let node = Arc::new(Node::new(policy, grants, broker, channels, post, sessions));
+    let limits = socket::Limits {
+        message: settings.message_limit,
+        queue: settings.queue_limit,
+        wide: WIDE,
+        ping: settings.ping_interval,
+        idle: settings.idle_timeout,
+    };
+    prepared
+        .start(&limits, move |shard| {
+            Sessions::new(Arc::clone(&node), shard)
+        })
+        .context("cannot start the shards")
 }
 
 fn read_runtime(runtime: &RuntimeArgs) -> anyhow::Result<RuntimeConfig> {
@@ -231,111 +282,4 @@ fn read_runtime(runtime: &RuntimeArgs) -> anyhow::Result<RuntimeConfig> {
         );
     }
     Ok(config)
-}
-
-fn rest_components(manifest: &Manifest) -> impl Iterator<Item = (&String, &Component)> {
-    let rest = |(_, component): &(&String, &Component)| component.role == Role::Rest;
-    manifest.components.iter().filter(rest)
-}
-
-/// Compiles and links all REST components, each on a thread of its own.
-fn mount_all(
-    manifest: &Manifest,
-    limits: RestLimits,
-    engines: &Engines,
-    stores: &OpenStores,
-    values: &Values,
-) -> anyhow::Result<Vec<Mount>> {
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = rest_components(manifest)
-            .map(|(name, component)| {
-                let mount = move || {
-                    mount(name, component, limits, engines, stores, values)
-                        .with_context(|| format!("component {name:?}"))
-                };
-                scope.spawn(mount)
-            })
-            .collect();
-        threads
-            .into_iter()
-            .map(|thread| match thread.join() {
-                Ok(mounted) => mounted,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
-            .collect()
-    })
-}
-
-fn mount(
-    name: &str,
-    component: &Component,
-    limits: RestLimits,
-    engines: &Engines,
-    stores: &OpenStores,
-    values: &Values,
-) -> anyhow::Result<Mount> {
-    require_source(component)?;
-    let mut granted = Stores::new();
-    for label in &component.key_value_stores {
-        let Some(store) = stores.labels.get(label) else {
-            bail!(unknown_label(label));
-        };
-        granted.insert(label.clone(), store.clone());
-    }
-    let grants = grants(name, component, granted, values)?;
-    let compiled = engines.compile_rest(&component.source)?;
-    Ok(Mount {
-        name: name.to_owned(),
-        component: RestComponent::new(engines, &compiled, grants, limits)?,
-        sweep: component.sweep.clone(),
-    })
-}
-
-fn grants(
-    name: &str,
-    component: &Component,
-    stores: Stores,
-    values: &Values,
-) -> anyhow::Result<Grants> {
-    let hosts = values.outbound_hosts(name, component)?;
-    let environment = component.environment.clone();
-    Ok(Grants {
-        component: name.into(),
-        stores,
-        variables: values.of_component(name, component)?,
-        environment: environment.into_iter().collect(),
-        outbound: AllowedHosts::parse(hosts)?,
-    })
-}
-
-fn require_source(component: &Component) -> anyhow::Result<()> {
-    if component.source.is_file() {
-        return Ok(());
-    }
-    let source = component.source.display();
-    if component.build.is_some() {
-        bail!("{source} is missing; run `sschat build`, or start with `sschat up --build`");
-    }
-    bail!("{source} is missing");
-}
-
-fn unknown_label(label: &str) -> String {
-    format!("the store {label:?} is not configured; name it in the file of --runtime-config-file")
-}
-
-fn routes(manifest: &Manifest, mounts: &[Mount]) -> Vec<(String, usize)> {
-    manifest
-        .triggers
-        .iter()
-        .filter_map(|trigger| {
-            let route = trigger.route.clone()?;
-            let index = mounts.iter().position(|m| m.name == trigger.component)?;
-            Some((route, index))
-        })
-        .collect()
-}
-
-/// Twice the instances that can work at once: the other half may be idle or ending.
-fn pool_size(components: usize, limits: &RestLimits) -> u32 {
-    u32::try_from(components.max(1) * limits.instances * 2).unwrap_or(u32::MAX)
 }

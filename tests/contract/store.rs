@@ -14,8 +14,10 @@ pub(crate) mod values;
 use bytes::Bytes;
 use futures::FutureExt as _;
 use sschat::store::{Barrier, Change, ChangeListener, Store, StoreError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 /// A store under test, empty at first.
 pub(crate) trait Backend: Send {
@@ -73,6 +75,68 @@ macro_rules! store_contract {
     };
 }
 pub(crate) use store_contract;
+
+/// Tasks that do the same again and again beside the test.
+pub(crate) struct Meanwhile {
+    done: Arc<AtomicBool>,
+    rounds: Arc<AtomicUsize>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Meanwhile {
+    /// Starts `tasks` tasks; each has acted once when this returns.
+    pub(crate) async fn start<F>(
+        tasks: usize,
+        act: impl Fn() -> F + Clone + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let done = Arc::new(AtomicBool::new(false));
+        let rounds = Arc::new(AtomicUsize::new(0));
+        let (acted, mut has_acted) = mpsc::channel(tasks);
+        let spawned = (0..tasks).map(|_| {
+            let (done, rounds) = (Arc::clone(&done), Arc::clone(&rounds));
+            let (act, acted) = (act.clone(), acted.clone());
+            tokio::spawn(async move {
+                act().await;
+                acted.send(()).await.unwrap();
+                while !done.load(Ordering::SeqCst) {
+                    act().await;
+                    rounds.fetch_add(1, Ordering::SeqCst);
+                    tokio::task::yield_now().await;
+                }
+            })
+        });
+        let spawned = spawned.collect();
+        drop(acted);
+        for _ in 0..tasks {
+            has_acted.recv().await.expect("no task has failed");
+        }
+        Self {
+            done,
+            rounds,
+            tasks: spawned,
+        }
+    }
+
+    /// How often the tasks have acted since they were started; fails if one of them has.
+    pub(crate) fn rounds(&self) -> usize {
+        assert!(
+            !self.tasks.iter().any(JoinHandle::is_finished),
+            "a task has failed"
+        );
+        self.rounds.load(Ordering::SeqCst)
+    }
+
+    /// Lets the tasks finish; fails if one of them has.
+    pub(crate) async fn stop(self) {
+        self.done.store(true, Ordering::SeqCst);
+        for task in self.tasks {
+            task.await.unwrap();
+        }
+    }
+}
 
 /// Writes one key.
 pub(crate) async fn set(store: &dyn Store, key: &str, value: impl Into<Vec<u8>>) {

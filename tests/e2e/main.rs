@@ -6,5 +6,13 @@
 // A failed expectation is how a test answers.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod autobahn;
+mod bad_input;
+mod layering;
+mod lifecycle;
+mod live_changes;
+mod openapi;
+mod page;
 mod rest;
 mod seed_protocol;
+mod websocket;

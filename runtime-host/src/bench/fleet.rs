@@ -153,10 +153,7 @@ impl Fleet {
 
     fn read(&mut self, number: usize, hear: &mut impl FnMut(&mut Self, usize, Heard<'_>)) {
         let mut buffer = std::mem::take(&mut self.buffer);
-        loop {
-            let Some(client) = self.clients.get_mut(number) else {
-                break;
-            };
+        while let Some(client) = self.clients.get_mut(number) {
             if client.phase == Phase::Closed {
                 break;
             }

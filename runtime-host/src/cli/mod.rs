@@ -10,7 +10,9 @@ mod up;
 
 pub use build::BuildError;
 
+use crate::bench::Bench;
 use crate::manifest::settings::{parse_duration, parse_size};
+use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -35,6 +37,8 @@ pub enum Command {
     Build(SourceArgs),
     /// Say whether manifest, components and configuration are in order.
     Check(CheckArgs),
+    /// Measure a running host.
+    Bench(Bench),
 }
 
 /// Where the application is.
@@ -80,7 +84,7 @@ pub struct UpArgs {
     #[command(flatten)]
     pub runtime: RuntimeArgs,
     /// Build the components first.
-    #[arg(long, env = "SSCHAT_BUILD")]
+    #[arg(long, env = "SSCHAT_BUILD", value_parser = BoolishValueParser::new())]
     pub build: bool,
     /// The address to listen on.
     #[arg(long, env = "SSCHAT_LISTEN", default_value = "127.0.0.1:3000")]
@@ -89,7 +93,7 @@ pub struct UpArgs {
     #[arg(long, env = "SSCHAT_LOG_FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
     /// Serve /websocket/echo too.
-    #[arg(long, env = "SSCHAT_DEBUG_ENDPOINTS")]
+    #[arg(long, env = "SSCHAT_DEBUG_ENDPOINTS", value_parser = BoolishValueParser::new())]
     pub debug_endpoints: bool,
     /// An origin that browsers may connect from beside the host itself; `*` for any. Repeatable.
     #[arg(long, env = "SSCHAT_ALLOW_ORIGIN", value_delimiter = ',')]
@@ -142,6 +146,7 @@ pub fn run() -> ExitCode {
         Command::Up(args) => up::run(&args),
         Command::Build(args) => build::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Bench(bench) => bench.run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,13 +1,28 @@
 //! What the host answers itself: health, the page to try it, the OpenAPI document.
 
 use super::body::Body;
-use super::{Readiness, only_get, reply};
+use super::{Readiness, refuse_method, reply};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
+use sha2::{Digest, Sha256};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 const INDEX: &str = include_str!("assets/index.html");
 const OPENAPI: &str = include_str!("assets/openapi.json");
+
+/// What the page may do: its own style and script, known by their digests, and calls to
+/// this host.
+static PAGE_POLICY: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "default-src 'none'; style-src {}; script-src {}; img-src data:; connect-src 'self'; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        digest_of(INDEX, "style"),
+        digest_of(INDEX, "script"),
+    )
+});
 
 /// How long `/readyz` waits for the store.
 const READINESS_LIMIT: Duration = Duration::from_secs(1);
@@ -22,7 +37,7 @@ pub(super) async fn health<B>(
     if path != "/healthz" && path != "/readyz" {
         return None;
     }
-    if let Err(refusal) = only_get(request.method()) {
+    if let Some(refusal) = refuse_method(request.method()) {
         return Some(refusal);
     }
     if path == "/healthz" {
@@ -51,7 +66,7 @@ pub(super) fn page<B>(request: &Request<B>) -> Option<Response<Body>> {
         "/openapi.json" => ("application/json", OPENAPI),
         _ => return None,
     };
-    if let Err(refusal) = only_get(request.method()) {
+    if let Some(refusal) = refuse_method(request.method()) {
         return Some(refusal);
     }
     let mut response = Response::new(Body::full(Bytes::from_static(text.as_bytes())));
@@ -60,5 +75,21 @@ pub(super) fn page<B>(request: &Request<B>) -> Option<Response<Body>> {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     let sniff = HeaderValue::from_static("nosniff");
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, sniff);
+    if kind.starts_with("text/html")
+        && let Ok(policy) = HeaderValue::from_str(&PAGE_POLICY)
+    {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
     Some(response)
+}
+
+/// The source expression of a content security policy for the one element of this name.
+fn digest_of(page: &str, element: &str) -> String {
+    let content = page
+        .split_once(&format!("<{element}>"))
+        .and_then(|(_, rest)| rest.split_once(&format!("</{element}>")));
+    match content {
+        Some((content, _)) => format!("'sha256-{}'", STANDARD.encode(Sha256::digest(content))),
+        None => "'none'".to_owned(),
+    }
 }

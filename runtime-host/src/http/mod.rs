@@ -20,7 +20,7 @@ use crate::wasm::rest::RestComponent;
 use body::Body;
 use forward::Forward;
 use futures::future::BoxFuture;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use router::{RouteError, Router};
 use std::collections::BTreeMap;
@@ -111,7 +111,7 @@ impl Server {
         }
     }
 
-    /// How many WebSocket routes there are to show, and the REST routes by component.
+    /// The routes by component.
     pub fn routes(&self) -> BTreeMap<String, Vec<String>> {
         let mut routes: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (route, index) in self.router.routes() {
@@ -125,6 +125,13 @@ impl Server {
 
     /// Answers one request.
     async fn answer(&self, request: Request<Incoming>, remote: &Remote) -> Response<Body> {
+        if !names_host(&request) {
+            return reply::error(
+                StatusCode::BAD_REQUEST,
+                "bad_request",
+                "a request names its host, once",
+            );
+        }
         let path = request.uri().path();
         if let Some(response) = builtin::health(&request, &self.readiness).await {
             return response;
@@ -160,6 +167,14 @@ impl std::fmt::Debug for Server {
     }
 }
 
+/// Whether a request has the one `Host` that HTTP/1.1 asks for (RFC 9112, section 3.2).
+fn names_host<B>(request: &Request<B>) -> bool {
+    match request.headers().get_all(header::HOST).iter().count() {
+        0 => request.version() != Version::HTTP_11,
+        count => count == 1,
+    }
+}
+
 /// The other end of a connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Remote {
@@ -168,10 +183,10 @@ pub(crate) struct Remote {
     header: http::HeaderValue,
 }
 
-/// Refuses methods other than GET and HEAD.
-fn only_get(method: &Method) -> Result<(), Response<Body>> {
+/// The refusal of methods other than GET and HEAD.
+fn refuse_method(method: &Method) -> Option<Response<Body>> {
     if matches!(*method, Method::GET | Method::HEAD) {
-        return Ok(());
+        return None;
     }
     let mut response = reply::error(
         StatusCode::METHOD_NOT_ALLOWED,
@@ -180,5 +195,8 @@ fn only_get(method: &Method) -> Result<(), Response<Body>> {
     );
     let allow = http::HeaderValue::from_static("GET, HEAD");
     response.headers_mut().insert(header::ALLOW, allow);
-    Err(response)
+    Some(response)
 }
+
+#[cfg(test)]
+mod tests;

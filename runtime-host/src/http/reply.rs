@@ -4,11 +4,23 @@ use super::body::Body;
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 
-/// `{"status":"error","code":…,"msg":…}`. Both texts are the host's own constants or
-/// sentences, so nothing in them needs more than JSON's own escaping.
-pub(super) fn error(status: StatusCode, code: &str, message: &str) -> Response<Body> {
-    let body = serde_json::json!({"status": "error", "code": code, "msg": message});
-    let mut response = json(body.to_string().into());
+/// The shape of every error, here and in the components.
+#[derive(serde::Serialize)]
+struct ErrorBody<'a> {
+    status: &'static str,
+    code: &'a str,
+    msg: &'a str,
+}
+
+pub(super) fn error(status: StatusCode, code: &str, msg: &str) -> Response<Body> {
+    let body = ErrorBody {
+        status: "error",
+        code,
+        msg,
+    };
+    // Three strings always have a JSON form.
+    let body = serde_json::to_vec(&body).unwrap_or_default();
+    let mut response = json(body.into());
     *response.status_mut() = status;
     response
 }

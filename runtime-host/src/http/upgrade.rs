@@ -30,14 +30,7 @@ pub enum Endpoint {
     Echo,
 }
 
-/// What the original protocol's server sends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// One JSON object a frame.
-    Json,
-    /// `?format=text`: bare messages and nothing else.
-    Text,
-}
+pub use sschat_protocol::seed::Format;
 
 /// A connection after its handshake.
 #[derive(Debug)]

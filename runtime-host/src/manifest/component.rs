@@ -35,6 +35,9 @@ pub struct Component {
     /// `tool.sschat.sweep`: a path that the host POSTs to after a deletion and at start-up
     /// until the component answers `{"more":false}`.
     pub sweep: Option<String>,
+    /// `tool.sschat.reuse`: an instance of the authority may answer many calls, because it
+    /// keeps nothing from one to the next. Otherwise each call gets a fresh one.
+    pub reuse: bool,
     /// Where the table stands.
     pub line: usize,
 }
@@ -64,12 +67,16 @@ impl Component {
             },
             role: Role::default(),
             sweep: None,
+            reuse: false,
             line: table.line(),
         };
         if let Some(own) = own {
-            own.only(&["role", "sweep"])?;
+            own.only(&["role", "sweep", "reuse"])?;
             if let Some(role) = own.get("role")? {
                 component.role = read_role(&role)?;
+            }
+            if let Some(reuse) = own.get("reuse")? {
+                component.reuse = reuse.boolean()?;
             }
             if let Some(sweep) = own.get("sweep")? {
                 component.sweep = Some(read_sweep(&sweep)?);

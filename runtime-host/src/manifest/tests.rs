@@ -1,3 +1,5 @@
+//! Manifests as people write them, and what is said of those that are wrong.
+
 use super::runtime::{RuntimeConfig, StoreConfig};
 use super::variables::Values;
 use super::*;

@@ -31,6 +31,7 @@ impl Sessions {
         };
         session.watcher = watcher;
         session.held = 0;
+        session.granted = 0;
         let credential = Credential {
             app: session.app.as_deref().map(str::to_owned),
             user: user.map(str::to_owned),
@@ -64,13 +65,17 @@ impl Sessions {
         outcome: Result<Admission, Refused>,
         turn: &mut Turn<'_>,
     ) {
-        match self.find(watcher) {
-            Some(key) => {
-                self.admit(key, outcome, turn);
-                turn.resume(key);
-            }
-            None => self.node.grants.end(watcher),
+        let Some(key) = self.find(watcher) else {
+            return self.node.grants.end(watcher);
+        };
+        // A change may have overtaken this answer, and its newer grant let the session in.
+        if self
+            .session(key)
+            .is_some_and(|session| session.who.is_none())
+        {
+            self.admit(key, outcome, turn);
         }
+        turn.resume(key);
     }
 
     fn admit(
@@ -83,7 +88,7 @@ impl Sessions {
             Ok(admission) => admission,
             Err(Refused { refusal, .. }) => {
                 self.log_out(key, turn);
-                turn.release(key, &[]);
+                turn.release(key);
                 self.refuse(key, turn, &refusal.code, &refusal.reason);
                 return;
             }
@@ -101,13 +106,14 @@ impl Sessions {
             tenant: Arc::clone(&admission.tenant),
             user: Arc::clone(&admission.user),
         });
+        session.granted = admission.epoch;
         let (watcher, held) = (session.watcher, session.held);
         if let Some(expires) = admission.expires {
             session.expires = expires;
             self.expiring.push(Reverse((expires, watcher)));
         }
         if admission.epoch >= held {
-            turn.release(key, &[]);
+            turn.release(key);
         }
         if self.node.broker.arrived(&admission.tenant, &admission.user) {
             self.announce(&admission.user, true, &admission.channels);
@@ -124,6 +130,13 @@ impl Sessions {
         let Some(key) = self.find(watcher) else {
             return;
         };
+        if self
+            .session(key)
+            .is_some_and(|session| session.who.is_none())
+        {
+            self.admit(key, outcome, turn);
+            return turn.resume(key);
+        }
         let admission = match outcome {
             Ok(admission) => admission,
             Err(Refused { refusal, .. }) => {
@@ -133,10 +146,15 @@ impl Sessions {
             }
         };
         let left = self.leave_all_but(key, &admission.channels, turn);
+        // Also where a newer hold goes on: the next outcome knows nothing of these rooms.
+        turn.forfeit(key, &left);
         self.enter_new(key, &admission.channels, turn);
-        let held = self.session(key).map_or(0, |session| session.held);
-        if admission.epoch >= held {
-            turn.release(key, &left);
+        let Some(session) = self.session(key) else {
+            return;
+        };
+        session.granted = admission.epoch;
+        if admission.epoch >= session.held {
+            turn.release(key);
         }
     }
 

@@ -157,7 +157,8 @@ impl Sessions {
         text: &str,
         decided: Option<&Arc<Verdict>>,
     ) -> Option<Arc<Verdict>> {
-        if let Some(verdict) = decided {
+        // It may have ended on its way here: then it is as if it had not been decided.
+        if let Some(verdict) = decided.filter(|verdict| verdict.holds()) {
             return Some(Arc::clone(verdict));
         }
         let node = Arc::clone(&self.node);

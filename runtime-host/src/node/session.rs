@@ -37,6 +37,8 @@ pub(super) struct Session {
     pub(super) waiting: Option<Box<Waiting>>,
     /// The latest hold it was put on.
     pub(super) held: u32,
+    /// The latest hold that a grant has answered. An evaluation may overtake the hold that asked for it.
+    pub(super) granted: u32,
     /// When its login ends, in seconds since the epoch.
     pub(super) expires: u64,
 }
@@ -51,6 +53,7 @@ impl Session {
             places: Vec::new(),
             waiting: None,
             held: 0,
+            granted: 0,
             expires: u64::MAX,
         }
     }

@@ -2,9 +2,10 @@
 
 use super::session::Session;
 use super::{Command, Endpoint, Node, Opening, connection_of};
+use crate::clock::unix_now;
 use crate::hub::ConnectionKey;
 use crate::policy::Undecided;
-use crate::policy::memo::{Verdict, Watcher, unix_now};
+use crate::policy::memo::{Verdict, Watcher};
 use crate::socket::{Application, Flow, Turn};
 use sschat_protocol::close;
 use sschat_protocol::seed::{self, Format};
@@ -137,12 +138,16 @@ impl Sessions {
 
     fn hold(&mut self, watchers: &[(Watcher, u32)], turn: &mut Turn<'_>) {
         for (watcher, epoch) in watchers {
-            if let Some(key) = self.find(*watcher) {
-                if let Some(session) = self.session(key) {
-                    session.held = *epoch;
+            let Some(key) = self.find(*watcher) else {
+                continue;
+            };
+            if let Some(session) = self.session(key) {
+                if *epoch <= session.granted {
+                    continue;
                 }
-                turn.hold(key);
+                session.held = *epoch;
             }
+            turn.hold(key);
         }
     }
 }
@@ -202,7 +207,10 @@ impl Application for Sessions {
                 self.hold(&watchers, turn);
                 drop(guard);
             }
-            Command::Regrant(watcher, outcome) => self.regrant(watcher, outcome, turn),
+            Command::Regrant(watcher, outcome, guards) => {
+                self.regrant(watcher, outcome, turn);
+                drop(guards);
+            }
             Command::Deliver(channel, publication, origin) => {
                 self.deliver(&channel, &publication, origin, turn);
             }

@@ -8,6 +8,7 @@
 //! The index knows keys by a hash of 64 bits. Two keys with one hash end each other's
 //! verdicts, which costs a new evaluation and can't keep a stale one.
 
+use crate::clock::unix_now;
 use crate::wasm::authority::{Answer, Question};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -16,7 +17,6 @@ use std::collections::hash_map::{Entry, RandomState};
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Parts of the index, so that evaluations seldom wait for each other.
 const PARTS: usize = 64;
@@ -116,13 +116,6 @@ impl Drop for Verdict {
             }
         }
     }
-}
-
-/// Seconds since the Unix epoch.
-pub fn unix_now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

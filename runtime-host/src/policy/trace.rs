@@ -1,6 +1,7 @@
 //! What one evaluation observes, noted as it observes it.
 
-use super::memo::{Index, Verdict, unix_now};
+use super::memo::{Index, Verdict};
+use crate::clock::unix_now;
 use crate::store::Store;
 use crate::wasm::authority::{ReadError, Reads};
 use bytes::Bytes;

@@ -9,6 +9,7 @@
 //! application's affair; what a connection is owed, the [`crate::hub::Hub`]'s.
 
 mod connection;
+mod inbound;
 mod mailbox;
 mod outbox;
 mod shard;
@@ -21,8 +22,8 @@ use crate::hub::ConnectionKey;
 use bytes::Bytes;
 use std::io;
 use std::net::TcpStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -117,7 +118,7 @@ impl<A: Application> ShardHandle<A> {
 /// All shards of this host.
 pub struct Shards<A: Application> {
     handles: Vec<ShardHandle<A>>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// Shards whose mailboxes exist already, so that applications can be built that know them.
@@ -182,7 +183,7 @@ impl<A: Application> Prepared<A> {
         }
         Ok(Shards {
             handles: self.handles,
-            threads,
+            threads: Mutex::new(threads),
         })
     }
 }
@@ -205,11 +206,12 @@ impl<A: Application> Shards<A> {
 
     /// Closes every connection with "going away", spread over `within`, and ends the
     /// shards. Blocks until they have ended.
-    pub fn drain(self, within: Duration) {
+    pub fn drain(&self, within: Duration) {
         for shard in &self.handles {
             shard.mailbox.post(Letter::Drain(within));
         }
-        for thread in self.threads {
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        for thread in threads.drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a shard panicked");
             }

@@ -108,15 +108,19 @@ impl Outbox {
         }
     }
 
-    /// Ends a hold: what was queued in it for `left` rooms is dropped, the rest may go.
-    /// A held chunk was never sent in part, so whole frames go and whole frames stay.
-    pub(super) fn release(&mut self, left: &[RoomKey]) {
+    /// Drops what was queued in a hold for the rooms in `left`. A held chunk was never sent
+    /// in part, so whole frames go and whole frames stay.
+    pub(super) fn drop_held(&mut self, left: &[RoomKey]) {
         self.chunks
             .retain(|chunk| !(chunk.held && chunk.room.is_some_and(|room| left.contains(&room))));
+        self.recount();
+    }
+
+    /// Ends a hold: what was queued in it may go.
+    pub(super) fn release(&mut self) {
         for chunk in &mut self.chunks {
             chunk.held = false;
         }
-        self.recount();
     }
 
     /// Drops what was queued in a hold, replies included.

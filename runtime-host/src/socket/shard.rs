@@ -1,6 +1,7 @@
 //! The event loop of a shard.
 
-use super::connection::{Connection, Connections, Phase, Turn};
+use super::connection::{CATCHING_UP, Connection, Connections, Phase, Turn};
+use super::inbound::READ_BUFFER;
 use super::mailbox::Mailbox;
 use super::timer::{Due, Tick, ticks};
 use super::{Application, Flow, Letter, Limits};
@@ -8,8 +9,8 @@ use crate::hub::{ConnectionKey, Hub};
 use bytes::Bytes;
 use mio::{Events, Interest, Token};
 use sschat_protocol::close;
-use sschat_protocol::websocket::{Decoder, Event, Opcode, ProtocolError, push_close, push_frame};
-use std::io::{self, Read};
+use sschat_protocol::websocket::{Opcode, push_frame};
+use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,26 +19,20 @@ use std::time::Duration;
 /// The token of the mailbox's waker.
 pub(super) const WAKE: Token = Token(usize::MAX);
 
-/// The read buffer that all connections of a shard share.
-const READ_BUFFER: usize = 64 << 10;
-
-/// How many buffers one connection may fill in a turn, so that it does not keep the others waiting.
-const READS_PER_TURN: usize = 4;
-
 /// Events taken per turn.
 const EVENTS: usize = 1_024;
 
 pub(super) struct Shard<A: Application> {
-    poll: mio::Poll,
+    pub(super) poll: mio::Poll,
     mailbox: Arc<Mailbox<Letter<A>>>,
     count: Arc<AtomicUsize>,
-    hub: Hub,
-    connections: Connections,
-    application: A,
-    buffer: Vec<u8>,
+    pub(super) hub: Hub,
+    pub(super) connections: Connections,
+    pub(super) application: A,
+    pub(super) buffer: Vec<u8>,
     /// Connections that have more to read than their share of this turn.
-    backlog: Vec<ConnectionKey>,
-    gone: Vec<ConnectionKey>,
+    pub(super) backlog: Vec<ConnectionKey>,
+    pub(super) gone: Vec<ConnectionKey>,
     /// The length of the drain, once it began.
     drain: Option<Tick>,
     /// When the application's clock last ticked.
@@ -106,7 +101,7 @@ impl<A: Application> Shard<A> {
         }
     }
 
-    fn turn<R>(&mut self, act: impl FnOnce(&mut A, &mut Turn<'_>) -> R) -> R {
+    pub(super) fn turn<R>(&mut self, act: impl FnOnce(&mut A, &mut Turn<'_>) -> R) -> R {
         let mut turn = Turn {
             hub: &mut self.hub,
             connections: &mut self.connections,
@@ -122,148 +117,6 @@ impl<A: Application> Shard<A> {
         if event.is_readable() || event.is_read_closed() || event.is_error() {
             self.read(key, event.is_read_closed() || event.is_error());
         }
-    }
-
-    /// Reads what is there and hands over its messages. `to_end`: the peer has closed,
-    /// so that a short read is no sign that all was read.
-    fn read(&mut self, key: ConnectionKey, to_end: bool) {
-        let now = self.connections.now;
-        for _ in 0..READS_PER_TURN {
-            let Some(connection) = self.connections.get(key) else {
-                return;
-            };
-            match connection.phase {
-                Phase::Gone => return,
-                // Nothing that it says matters any more, but its end does.
-                Phase::Open | Phase::Closing | Phase::Ending | Phase::Refused => {}
-            }
-            if connection.paused || connection.held || connection.unread.is_some() {
-                connection.readable = true;
-                return;
-            }
-            connection.readable = false;
-            match connection.stream.read(&mut self.buffer) {
-                Ok(0) => return self.remove(key),
-                Ok(read) => {
-                    connection.heard = now;
-                    let mut buffer = std::mem::take(&mut self.buffer);
-                    self.consume(key, &mut buffer[..read]);
-                    self.buffer = buffer;
-                    if read < READ_BUFFER && !to_end {
-                        return;
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return self.remove(key),
-            }
-        }
-        self.backlog.push(key);
-    }
-
-    /// Takes the frames from `input`; what may not be handed over yet is kept.
-    fn consume(&mut self, key: ConnectionKey, mut input: &mut [u8]) {
-        let (narrow, wide) = (
-            self.connections.limits.message,
-            self.connections.limits.wide,
-        );
-        while !input.is_empty() {
-            let Some(connection) = self.connections.get(key) else {
-                return;
-            };
-            match connection.phase {
-                Phase::Open if connection.paused || connection.held => {
-                    connection.unread = Some(Box::new(input.to_vec()));
-                    return;
-                }
-                Phase::Open | Phase::Closing => {}
-                Phase::Ending | Phase::Refused | Phase::Gone => return,
-            }
-            let limit = if connection.wide { wide } else { narrow };
-            // The decoder is taken out so that the event it lends may be acted on.
-            let mut decoder = std::mem::take(&mut connection.decoder);
-            let used = match decoder.decode(input, limit) {
-                Ok((used, event)) => {
-                    if let Some(event) = event {
-                        self.act(key, event);
-                    }
-                    used
-                }
-                Err(error) => return self.refuse(key, &error),
-            };
-            decoder.release();
-            self.put_back(key, decoder);
-            input = &mut input[used..];
-        }
-    }
-
-    fn put_back(&mut self, key: ConnectionKey, decoder: Decoder) {
-        if let Some(connection) = self.connections.get(key) {
-            connection.decoder = decoder;
-        }
-    }
-
-    fn act(&mut self, key: ConnectionKey, event: Event<'_>) {
-        let open = self
-            .connections
-            .get(key)
-            .is_some_and(|connection| connection.phase == Phase::Open);
-        let flow = match event {
-            Event::Text(text) if open => {
-                self.turn(|application, turn| application.text(key, text, turn))
-            }
-            Event::Binary(bytes) if open => {
-                self.turn(|application, turn| application.binary(key, bytes, turn))
-            }
-            Event::Ping(payload) if open => {
-                self.hub
-                    .reply(key, |out| push_frame(out, Opcode::Pong, payload));
-                Flow::Continue
-            }
-            Event::Close(code, _) => {
-                self.answer_close(key, code);
-                Flow::Continue
-            }
-            _ => Flow::Continue,
-        };
-        if flow == Flow::Pause
-            && let Some(connection) = self.connections.get(key)
-            && connection.phase == Phase::Open
-        {
-            connection.paused = true;
-        }
-    }
-
-    /// RFC 6455, section 5.5.1: a close frame is answered by one, then the server ends the connection.
-    fn answer_close(&mut self, key: ConnectionKey, code: Option<u16>) {
-        let Some(connection) = self.connections.get(key) else {
-            return;
-        };
-        if connection.phase == Phase::Open {
-            self.turn(|application, turn| application.closed(key, turn));
-            self.hub.reply(key, |out| match code {
-                Some(code) => push_close(out, code, ""),
-                None => push_frame(out, Opcode::Close, &[]),
-            });
-        }
-        self.connections.closing(key, Phase::Ending);
-        // Also where nothing is owed any more, so that `settle` would not come by.
-        self.connections.resumed.push(key);
-    }
-
-    /// The peer broke the protocol.
-    fn refuse(&mut self, key: ConnectionKey, error: &ProtocolError) {
-        let open = self
-            .connections
-            .get(key)
-            .is_some_and(|connection| connection.phase == Phase::Open);
-        if open {
-            self.turn(|application, turn| application.closed(key, turn));
-            self.hub
-                .reply(key, |out| push_close(out, error.code, error.reason));
-        }
-        self.connections.closing(key, Phase::Refused);
-        self.connections.resumed.push(key);
     }
 
     fn open(&mut self, letter: Letter<A>) {
@@ -334,7 +187,7 @@ impl<A: Application> Shard<A> {
             self.fire(due);
         }
         if std::mem::replace(&mut self.ticked, self.connections.now) != self.connections.now {
-            self.turn(|application, turn| application.tick(turn));
+            self.turn(A::tick);
         }
     }
 
@@ -385,6 +238,7 @@ impl<A: Application> Shard<A> {
     fn drain(&mut self, within: Duration) {
         let over = ticks(within);
         self.drain = Some(over);
+        self.connections.end = self.connections.now + over;
         let keys: Vec<_> = self.connections.slab.iter().map(|(key, _)| key).collect();
         for key in keys {
             self.drain_one(key as ConnectionKey, over);
@@ -398,11 +252,14 @@ impl<A: Application> Shard<A> {
         const LAST_PART: Tick = 2;
         let spread = (over / LAST_PART).max(1);
         let at = self.connections.now + key.wrapping_mul(0x9E37_79B1) % spread;
-        if let Some(connection) = self.connections.get(key)
-            && connection.phase == Phase::Open
-        {
-            connection.deadline = at;
-            self.connections.set_timer(key, at);
+        let end = self.connections.end;
+        if let Some(connection) = self.connections.get(key) {
+            connection.deadline = match connection.phase {
+                Phase::Open => at,
+                _ => connection.deadline.min(end),
+            };
+            let deadline = connection.deadline;
+            self.connections.set_timer(key, deadline);
         }
     }
 
@@ -447,7 +304,7 @@ impl<A: Application> Shard<A> {
         if let Some(connection) = self.connections.get(key) {
             connection.abandon(close::SLOW_CONSUMER, "slow consumer");
         }
-        self.connections.closing(key, Phase::Closing);
+        self.connections.closing(key, Phase::Closing, CATCHING_UP);
         self.flush(key);
     }
 
@@ -475,7 +332,7 @@ impl<A: Application> Shard<A> {
     }
 
     /// Marks a connection for removal at the end of the turn; until then its number is not given again.
-    fn remove(&mut self, key: ConnectionKey) {
+    pub(super) fn remove(&mut self, key: ConnectionKey) {
         let Some(connection) = self.connections.get(key) else {
             return;
         };

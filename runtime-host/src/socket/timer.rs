@@ -46,9 +46,11 @@ impl Wheel {
         (self.start.elapsed().as_millis() / TICK.as_millis()) as Tick
     }
 
-    pub(super) fn set(&mut self, connection: ConnectionKey, at: Tick) {
+    /// Sets a timer; gives back when it will fire, which is not before the next tick.
+    pub(super) fn set(&mut self, connection: ConnectionKey, at: Tick) -> Tick {
         let at = at.max(self.next);
         self.slots[at as usize % SLOTS].push(Due { connection, at });
+        at
     }
 
     /// Moves what fell due by `now` to `due`.

@@ -1,4 +1,10 @@
-//! Calls of the component named `authority`: the contract between it and the policy.
+//! Calls of the component with the role `authority`: the contract between it and the
+//! policy. The threads that make the calls are in [`pool`].
+
+mod instance;
+mod pool;
+
+pub use pool::AuthorityPool;
 
 use bytes::Bytes;
 
@@ -66,7 +72,7 @@ pub enum CallError {
     /// The store failed under the call.
     #[error("the authority could not read the store: {0}")]
     Store(String),
-    /// Too many calls are waiting.
+    /// Too many calls wait already.
     #[error("the authority is overloaded")]
     Overloaded,
 }
@@ -87,17 +93,4 @@ pub enum ReadError {
     Store(String),
     /// More keys or bytes than one decision may read.
     Limit,
-}
-
-/// Placeholder.
-pub struct AuthorityPool;
-impl AuthorityPool {
-    /// Placeholder.
-    pub async fn call(
-        &self,
-        _: Question,
-        reads: Box<dyn Reads>,
-    ) -> (Result<Answer, CallError>, Box<dyn Reads>) {
-        (Err(CallError::Overloaded), reads)
-    }
 }

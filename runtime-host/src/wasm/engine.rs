@@ -6,6 +6,7 @@
 //! one thread advances, and share one cache folder. Which imports a component gets
 //! is not decided here.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use wasmtime::component::Component;
@@ -39,6 +40,9 @@ const KEEP_RESIDENT: usize = 512 << 10;
 
 /// Bytes of machine stack that a component may use. Deep recursion ends in a trap.
 const STACK_LIMIT: usize = 512 << 10;
+
+/// Frames of a trap's backtrace that are logged: enough to see where, also after a recursion.
+const BACKTRACE_FRAMES: usize = 12;
 
 /// What to build the engines with.
 #[derive(Debug, Clone)]
@@ -119,6 +123,7 @@ impl Engines {
 
         let mut config = Config::new();
         config.concurrency_support(false);
+        config.wasm_component_model_async(false);
         common(&mut config, cache);
         let authority = Engine::new(&config).map_err(start)?;
 
@@ -150,7 +155,11 @@ fn compile(engine: &Engine, path: &Path) -> Result<Compiled, EngineError> {
         .map(Compiled)
         .map_err(|error| EngineError::Compile {
             path: path.to_owned(),
-            reason: format!("{error:#}"),
+            // Some reasons show the first bytes of the file, each on a line of its own.
+            reason: format!("{error:#}")
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" "),
         })
 }
 
@@ -165,6 +174,7 @@ fn common(config: &mut Config, cache: Option<Cache>) {
     config
         .epoch_interruption(true)
         .max_wasm_stack(STACK_LIMIT)
+        .wasm_backtrace_max_frames(NonZeroUsize::new(BACKTRACE_FRAMES))
         .cache(cache);
 }
 

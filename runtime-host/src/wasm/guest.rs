@@ -2,6 +2,7 @@
 
 use super::bindings::rest;
 use super::engine::REST_MEMORY_LIMIT;
+use super::handler::Pace;
 use super::keyvalue::{KeyValue, KeyValueView, Stores};
 use super::logs::{Log, Source};
 use super::outbound::{AllowedHosts, Outbound};
@@ -9,6 +10,7 @@ use super::variables::{Variables, VariablesView};
 use std::collections::HashMap;
 use std::sync::Arc;
 use wasmtime::component::{Linker, ResourceTable};
+use wasmtime_wasi::sockets::SocketAddrUse;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
@@ -54,6 +56,7 @@ pub(super) struct Guest {
     outbound: Outbound,
     grants: Arc<Grants>,
     pub(super) limits: Limits,
+    pub(super) pace: Pace,
 }
 
 impl Guest {
@@ -68,8 +71,13 @@ impl Guest {
         if grants.outbound.allow_some_socket() {
             let allowed = grants.outbound.clone();
             wasi.allow_ip_name_lookup(true)
-                .socket_addr_check(move |address, _| {
-                    let allow = allowed.allow_socket(&address);
+                .socket_addr_check(move |address, purpose| {
+                    let allow = match purpose {
+                        // Connecting binds to a port that the system chooses.
+                        SocketAddrUse::TcpBind | SocketAddrUse::UdpBind => address.port() == 0,
+                        SocketAddrUse::TcpListen | SocketAddrUse::TcpAccept => false,
+                        _ => allowed.allow_socket(&address),
+                    };
                     Box::pin(async move { allow })
                 });
         }
@@ -83,6 +91,7 @@ impl Guest {
             },
             grants: grants.clone(),
             limits: Limits::new(REST_MEMORY_LIMIT),
+            pace: Pace::default(),
         }
     }
 

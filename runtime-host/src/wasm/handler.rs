@@ -2,11 +2,14 @@
 //! replaced after [`super::rest::REUSE_LIMIT`] requests, dropped when idle or late.
 //!
 //! Time: an instance yields to tokio at every epoch tick, so an endless loop never keeps
-//! a worker from other tasks, and when its budget is over it is dropped where it stands.
+//! a worker from other tasks; one that goes on computing is also made to rest in between,
+//! so that it gets a fraction of a worker. When its budget is over it is dropped where it
+//! stands.
 
 use super::guest::{Grants, Guest};
 use super::logs::Log;
 use super::rest::{IDLE_LIMIT, REUSE_LIMIT};
+use crate::store::BATCH_BYTES_LIMIT;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +17,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::time::Sleep;
 use wasmtime::component::GuestTaskId;
-use wasmtime::{Engine, PoolConcurrencyLimitError, Store, StoreContextMut};
+use wasmtime::{Engine, PoolConcurrencyLimitError, Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::handler::{
     HandlerState, Instance, ProxyPre, ShouldAccept, WorkerExpiration, WorkerState, WorkerStatus,
@@ -22,6 +25,9 @@ use wasmtime_wasi_http::handler::{
 
 /// What is added to a budget where the exact enforcement lies elsewhere.
 pub(super) const GRACE: Duration = Duration::from_millis(500);
+
+/// Bytes that one call of the host may be handed: the largest batch that a store takes.
+const HANDOVER_LIMIT: usize = BATCH_BYTES_LIMIT + (1 << 20);
 
 /// What all instances of one component share.
 pub(super) struct Handler {
@@ -55,8 +61,9 @@ impl HandlerState for Handler {
     async fn instantiate(&self) -> wasmtime::Result<Instance<Guest, Expiration, Worker>> {
         let mut store = Store::new(&self.engine, Guest::new(&self.grants, &self.log));
         store.limiter(|guest| &mut guest.limits);
+        store.set_hostcall_fuel(HANDOVER_LIMIT);
         store.set_epoch_deadline(1);
-        store.epoch_deadline_async_yield_and_update(1);
+        store.epoch_deadline_callback(|mut store| Ok(store.data_mut().pace.tick()));
         let instantiated = self.pre.instantiate_async(&mut store);
         let proxy = tokio::time::timeout(self.budget, instantiated)
             .await
@@ -105,10 +112,13 @@ impl WorkerState for Worker {
 
     fn on_request_start(
         &self,
-        _store: StoreContextMut<'_, Guest>,
+        mut store: StoreContextMut<'_, Guest>,
         request: Arc<RequestFailed>,
         _task: GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + Send + Sync>> {
+        // The deadline of an instance that rested is long over; counting begins now.
+        store.set_epoch_deadline(1);
+        store.data_mut().pace = Pace::default();
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(request);
         // `Expiration` alone keeps the time: it also sees instances that compute.
         Box::pin(std::future::pending())
@@ -117,7 +127,11 @@ impl WorkerState for Worker {
     fn drop(&self, store: Store<Guest>, result: Result<(), wasmtime::Error>) {
         if let Err(error) = result {
             let component = &*self.component;
-            tracing::error!(component, error = %format_args!("{error:?}"), "an instance ended");
+            if is_dropped(&error) {
+                tracing::debug!(component, "an instance ended with the host");
+            } else {
+                tracing::error!(component, error = %format_args!("{error:?}"), "an instance ended");
+            }
         }
         drop(store);
     }
@@ -164,6 +178,36 @@ impl WorkerExpiration for Expiration {
         }
         Poll::Pending
     }
+}
+
+/// Ticks that a request may compute before its instance is made to rest. No ordinary
+/// request computes this long.
+const BRISK_TICKS: u32 = 4;
+
+/// How long an instance rests after each further tick. While it does, a worker that has
+/// nothing else to do waits for the network, as it must to see new requests in time.
+const REST: Duration = Duration::from_millis(10);
+
+/// How long an instance has been computing for its current request.
+#[derive(Debug, Default)]
+pub(super) struct Pace(u32);
+
+impl Pace {
+    /// Called at every tick in which the instance computes.
+    fn tick(&mut self) -> UpdateDeadline {
+        self.0 = self.0.saturating_add(1);
+        if self.0 <= BRISK_TICKS {
+            UpdateDeadline::Yield(1)
+        } else {
+            UpdateDeadline::YieldCustom(1, Box::pin(tokio::time::sleep(REST)))
+        }
+    }
+}
+
+/// Whether the instance's task was dropped, as all are when the host ends. The handler then
+/// reports a panic, for it cannot know better.
+fn is_dropped(error: &wasmtime::Error) -> bool {
+    !std::thread::panicking() && error.to_string() == "worker panicked"
 }
 
 /// Whether instantiation failed because all places of the pool are taken.

@@ -184,3 +184,6 @@ impl<D> StreamProducer<D> for KeyPages {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -213,3 +213,6 @@ fn check_batch(length: usize) -> Result<(), StoreError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

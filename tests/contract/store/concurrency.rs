@@ -1,45 +1,13 @@
 //! What concurrent callers may and may not see of each other.
 
-use super::{Backend, entry, get, is_no_counter, owned, set};
+use super::{Backend, Meanwhile, entry, get, is_no_counter, owned, set};
 use bytes::Bytes;
 use futures::future::join_all;
 use sschat::store::Store;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::task::JoinHandle;
 
 const ROUNDS: u32 = 200;
 const READERS: usize = 3;
-
-/// Runs `read` again and again in some tasks until `done`.
-fn readers<F>(
-    done: &Arc<AtomicBool>,
-    read: impl Fn() -> F + Send + Sync + Clone + 'static,
-) -> Vec<JoinHandle<u32>>
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    let reader = |_| {
-        let (done, read) = (Arc::clone(done), read.clone());
-        tokio::spawn(async move {
-            let mut reads = 0;
-            while !done.load(Ordering::SeqCst) {
-                read().await;
-                reads += 1;
-                tokio::task::yield_now().await;
-            }
-            reads
-        })
-    };
-    (0..READERS).map(reader).collect()
-}
-
-async fn finish(done: &AtomicBool, readers: Vec<JoinHandle<u32>>) {
-    done.store(true, Ordering::SeqCst);
-    for reads in join_all(readers).await {
-        assert!(reads.unwrap() > 0, "every reader came to read");
-    }
-}
 
 fn number(value: Option<&Bytes>) -> u32 {
     value.map_or(0, |value| {
@@ -49,28 +17,27 @@ fn number(value: Option<&Bytes>) -> u32 {
 
 pub(crate) async fn batches_are_seen_whole(backend: &mut dyn Backend) {
     let store = backend.space("default");
-    let done = Arc::new(AtomicBool::new(false));
     let reader = Arc::clone(&store);
-    let reading = readers(&done, move || {
+    let reading = Meanwhile::start(READERS, move || {
         let store = Arc::clone(&reader);
         async move {
             let seen = store.get_many(&owned(&["a", "b", "c"])).await.unwrap();
             assert!(seen.iter().all(|value| *value == seen[0]), "torn: {seen:?}");
         }
-    });
+    })
+    .await;
     for round in 1..=ROUNDS {
         let value = round.to_string();
         let batch = ["a", "b", "c"].map(|key| entry(key, value.clone()));
         store.set_many(batch.to_vec()).await.unwrap();
     }
-    finish(&done, reading).await;
+    reading.stop().await;
 }
 
 pub(crate) async fn reads_never_go_back(backend: &mut dyn Backend) {
     let store = backend.space("default");
-    let done = Arc::new(AtomicBool::new(false));
     let reader = Arc::clone(&store);
-    let reading = readers(&done, move || {
+    let reading = Meanwhile::start(READERS, move || {
         let store = Arc::clone(&reader);
         async move {
             let many = store.get_many(&owned(&["a", "never"])).await.unwrap();
@@ -84,7 +51,8 @@ pub(crate) async fn reads_never_go_back(backend: &mut dyn Backend) {
                 "{first}, then {second}, then {third}"
             );
         }
-    });
+    })
+    .await;
     for round in 1..=ROUNDS {
         set(&*store, "a", round.to_string()).await;
         assert_eq!(
@@ -93,20 +61,20 @@ pub(crate) async fn reads_never_go_back(backend: &mut dyn Backend) {
             "what is acknowledged is seen"
         );
     }
-    finish(&done, reading).await;
+    reading.stop().await;
 }
 
 pub(crate) async fn deletions_are_seen_whole(backend: &mut dyn Backend) {
     let store = backend.space("default");
-    let done = Arc::new(AtomicBool::new(false));
     let reader = Arc::clone(&store);
-    let reading = readers(&done, move || {
+    let reading = Meanwhile::start(READERS, move || {
         let store = Arc::clone(&reader);
         async move {
             let seen = store.get_many(&owned(&["a", "b"])).await.unwrap();
             assert_eq!(seen[0].is_some(), seen[1].is_some(), "half deleted");
         }
-    });
+    })
+    .await;
     for _ in 0..ROUNDS / 2 {
         store
             .set_many(vec![entry("a", "1"), entry("b", "1")])
@@ -114,7 +82,7 @@ pub(crate) async fn deletions_are_seen_whole(backend: &mut dyn Backend) {
             .unwrap();
         store.delete_many(owned(&["a", "b"])).await.unwrap();
     }
-    finish(&done, reading).await;
+    reading.stop().await;
 }
 
 pub(crate) async fn refused_operations_fail_alone(backend: &mut dyn Backend) {

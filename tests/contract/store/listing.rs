@@ -1,10 +1,10 @@
 //! Listing keys, page by page.
 
-use super::{Backend, entry, get, owned};
+use super::{Backend, Meanwhile, entry, get, owned};
 use sschat::store::Store;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// All keys, read in pages of `limit`.
 async fn pages(store: &dyn Store, limit: usize) -> Vec<String> {
@@ -76,25 +76,23 @@ pub(crate) async fn lists_what_stays_while_others_write(backend: &mut dyn Backen
         .set_many(stays.iter().map(|key| entry(key, "x")).collect())
         .await
         .unwrap();
-    let done = Arc::new(AtomicBool::new(false));
-    let (writer, writing) = (Arc::clone(&store), Arc::clone(&done));
-    let writer = tokio::spawn(async move {
-        let mut rounds = 0;
-        while !writing.load(Ordering::SeqCst) {
+    let (writer, turn) = (Arc::clone(&store), Arc::new(AtomicUsize::new(0)));
+    let writing = Meanwhile::start(1, move || {
+        let (store, turn) = (Arc::clone(&writer), turn.fetch_add(1, Ordering::SeqCst));
+        async move {
             let passing: Vec<String> = (0..30)
-                .map(|number| format!("{:03} passes", (rounds + number * 10) % 300))
+                .map(|number| format!("{:03} passes", (turn + number * 10) % 300))
                 .collect();
-            writer
-                .set_many(passing.iter().map(|key| entry(key, "x")).collect())
-                .await
-                .unwrap();
-            assert!(get(&*writer, &passing[0]).await.is_some());
-            writer.delete_many(passing).await.unwrap();
-            rounds += 1;
+            let batch = passing.iter().map(|key| entry(key, "x"));
+            store.set_many(batch.collect()).await.unwrap();
+            assert!(get(&*store, &passing[0]).await.is_some());
+            store.delete_many(passing).await.unwrap();
         }
-        rounds
-    });
-    for limit in [5, 50, 1_000].repeat(5) {
+    })
+    .await;
+    let mut limits = [5, 50, 1_000].into_iter().cycle();
+    while writing.rounds() < 20 {
+        let limit = limits.next().unwrap();
         let listed = pages(&*store, limit).await;
         assert!(
             listed.is_sorted() && listed.iter().collect::<BTreeSet<_>>().len() == listed.len(),
@@ -104,6 +102,5 @@ pub(crate) async fn lists_what_stays_while_others_write(backend: &mut dyn Backen
         assert_eq!(stayed, stays.iter().collect::<Vec<_>>());
         assert!(get(&*store, &stays[0]).await.is_some(), "reading goes on");
     }
-    done.store(true, Ordering::SeqCst);
-    assert!(writer.await.unwrap() > 0, "there was writing meanwhile");
+    writing.stop().await;
 }

@@ -2,12 +2,14 @@
 
 use super::{
     Opcode, ProtocolError,
+    assembly::{Assembly, Delivered, Ready},
+    deflate::Inflater,
     header::{self, Expect, Header, MAX_HEADER},
     mask, utf8,
 };
 use crate::close;
 
-/// A complete message or control frame, borrowed from the read buffer or from the decoder.
+/// A complete message or control frame, borrowed from the read buffer, the decoder or the inflater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<'b> {
     /// A text message.
@@ -27,8 +29,12 @@ pub enum Event<'b> {
 enum Mode {
     /// Masked frames.
     Server,
+    /// Masked frames, whose messages may be compressed.
+    ServerDeflate,
     /// Frames without a mask.
     Client,
+    /// Frames without a mask, whose messages may be compressed.
+    ClientDeflate,
     /// Nothing: after a close frame or an error whatever arrives is discarded.
     Finished,
 }
@@ -38,6 +44,9 @@ enum Mode {
 /// A message that lies in the read buffer as one whole frame is delivered from there. Any other is assembled in
 /// memory that is allocated when its first part comes, grows with what arrives and never beyond the limit, and is
 /// released by the call after the one that delivered it. An idle decoder owns no heap memory.
+///
+/// A compressed message is assembled as it came and inflated in one go when its last byte is there, by the inflater
+/// that all connections of a shard share. So a message that stays half sent costs no more than the bytes that were sent.
 ///
 /// ```
 /// use sschat_protocol::websocket::{Decoder, Event, Opcode, push_masked_frame};
@@ -59,37 +68,6 @@ pub struct Decoder {
     header: [u8; MAX_HEADER],
     header_len: u8,
     mode: Mode,
-}
-
-/// A message or frame that is partly there.
-#[derive(Debug, Default)]
-struct Assembly {
-    /// The frame whose payload is not complete, if any; `len` counts what is missing, `mask` is turned to match.
-    frame: Option<Header>,
-    /// Text or binary once the first frame of a message has begun.
-    message: Option<Opcode>,
-    payload: Vec<u8>,
-    /// How much of `payload` is known to be UTF-8; used for text only.
-    checked: usize,
-    /// The payload of a control frame that is partly there.
-    control: Vec<u8>,
-    /// What the last call delivered from here and the next one releases.
-    delivered: Option<Delivered>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Delivered {
-    Message,
-    Control,
-}
-
-/// Where a completed payload lies.
-enum Ready {
-    Nothing,
-    /// In the read buffer, between these offsets.
-    Read(Opcode, usize, usize),
-    Message(Opcode),
-    Control(Opcode),
 }
 
 impl Default for Decoder {
@@ -120,6 +98,19 @@ impl Decoder {
         }
     }
 
+    /// Takes compressed messages as well: for a connection that agreed on permessage-deflate.
+    ///
+    /// They are understood by [`decode_with`](Self::decode_with).
+    #[must_use]
+    pub const fn with_deflate(mut self) -> Self {
+        self.mode = match self.mode {
+            Mode::Server | Mode::ServerDeflate => Mode::ServerDeflate,
+            Mode::Client | Mode::ClientDeflate => Mode::ClientDeflate,
+            Mode::Finished => Mode::Finished,
+        };
+        self
+    }
+
     /// Consumes bytes from the front of `input` and returns how many, with at most one event.
     ///
     /// Call it again with what is left until nothing is; bytes never have to be kept for a later call. At least one byte
@@ -134,11 +125,37 @@ impl Decoder {
         input: &'b mut [u8],
         limit: usize,
     ) -> Result<(usize, Option<Event<'b>>), ProtocolError> {
+        self.step(input, limit, None)
+    }
+
+    /// [`decode`](Self::decode) for connections that may have agreed on permessage-deflate.
+    ///
+    /// `limit` bounds a compressed message twice: in its inflated size, and on the wire a little above it. All
+    /// connections of a thread can share an inflater: it keeps nothing between messages.
+    ///
+    /// # Errors
+    /// As for [`decode`](Self::decode). What is wrong inside a compressed message shows when its last byte is there.
+    pub fn decode_with<'b>(
+        &'b mut self,
+        input: &'b mut [u8],
+        limit: usize,
+        inflater: &'b mut Inflater,
+    ) -> Result<(usize, Option<Event<'b>>), ProtocolError> {
+        self.step(input, limit, Some(inflater))
+    }
+
+    #[inline]
+    fn step<'b>(
+        &'b mut self,
+        input: &'b mut [u8],
+        limit: usize,
+        inflater: Option<&'b mut Inflater>,
+    ) -> Result<(usize, Option<Event<'b>>), ProtocolError> {
         self.release();
         if self.mode == Mode::Finished || input.is_empty() {
             return Ok((input.len(), None));
         }
-        let (consumed, ready) = match self.advance(input, limit) {
+        let (consumed, ready) = match self.advance(input, limit, inflater.is_some()) {
             Ok(progress) => progress,
             Err(error) => {
                 self.fail();
@@ -146,14 +163,22 @@ impl Decoder {
             }
         };
         let Self { assembly, mode, .. } = self;
-        let assembled = assembly.as_deref();
-        let (opcode, payload): (Opcode, &'b [u8]) = match ready {
+        let (opcode, payload): (Opcode, Result<&'b [u8], _>) = match ready {
             Ready::Nothing => return Ok((consumed, None)),
-            Ready::Read(opcode, start, end) => (opcode, &input[start..end]),
-            Ready::Message(opcode) => (opcode, assembled.map_or(&[], |a| &a.payload)),
-            Ready::Control(opcode) => (opcode, assembled.map_or(&[], |a| &a.control)),
+            Ready::Read(opcode, start, end) => (opcode, Ok(&input[start..end])),
+            Ready::Message(opcode) => (opcode, Ok(assembly.as_deref().map_or(&[], |a| &a.payload))),
+            Ready::Control(opcode) => (opcode, Ok(assembly.as_deref().map_or(&[], |a| &a.control))),
+            Ready::ReadCompressed(opcode, start, end) => {
+                (opcode, inflate(inflater, &input[start..end], limit))
+            }
+            Ready::MessageCompressed(opcode) => {
+                // Its inflated form lies elsewhere, so that this one can be freed right away.
+                let whole = assembly.take();
+                let payload = whole.as_deref().map_or(&[][..], |a| &a.payload);
+                (opcode, inflate(inflater, payload, limit))
+            }
         };
-        let event = event(opcode, payload);
+        let event = payload.and_then(|payload| event(opcode, payload));
         if matches!(event, Ok(Event::Close(..)) | Err(_)) {
             *mode = Mode::Finished;
         }
@@ -192,13 +217,18 @@ impl Decoder {
     }
 
     /// Consumes what can be consumed up to the end of a frame that completes an event.
-    fn advance(&mut self, input: &mut [u8], limit: usize) -> Result<(usize, Ready), ProtocolError> {
+    fn advance(
+        &mut self,
+        input: &mut [u8],
+        limit: usize,
+        inflates: bool,
+    ) -> Result<(usize, Ready), ProtocolError> {
         if let Some(assembly) = &mut self.assembly
             && assembly.frame.is_some()
         {
             return assembly.fill(input, limit);
         }
-        let (header, start) = match self.header(input, limit)? {
+        let (header, start) = match self.header(input, limit, inflates)? {
             (Some(header), start) => (header, start),
             (None, consumed) => return Ok((consumed, Ready::Nothing)),
         };
@@ -206,12 +236,17 @@ impl Decoder {
         if is_whole && let Some(payload) = input[start..].get_mut(..header.len) {
             mask::apply(payload, header.mask);
             let end = start + header.len;
-            return Ok((end, Ready::Read(header.opcode, start, end)));
+            let ready = match header.compressed {
+                true => Ready::ReadCompressed(header.opcode, start, end),
+                false => Ready::Read(header.opcode, start, end),
+            };
+            return Ok((end, ready));
         }
         let assembly = self.assembly.get_or_insert_default();
         assembly.frame = Some(header);
         if !header.opcode.is_control() && assembly.message.is_none() {
             assembly.message = Some(header.opcode);
+            assembly.compressed = header.compressed;
         }
         let (filled, ready) = assembly.fill(&mut input[start..], limit)?;
         Ok((start + filled, ready))
@@ -224,12 +259,14 @@ impl Decoder {
         &mut self,
         input: &[u8],
         limit: usize,
+        inflates: bool,
     ) -> Result<(Option<Header>, usize), ProtocolError> {
         let assembled = self.assembly.as_deref();
         let expect = Expect {
-            masked: self.mode == Mode::Server,
+            masked: matches!(self.mode, Mode::Server | Mode::ServerDeflate),
+            deflate: inflates && matches!(self.mode, Mode::ServerDeflate | Mode::ClientDeflate),
             assembled: assembled.and_then(|a| a.message.map(|_| a.payload.len())),
-            limit,
+            limit: assembled.map_or(limit, |a| a.limit(limit)),
         };
         if self.header_len == 0
             && let Some((header, size)) = header::parse(input, &expect)?
@@ -261,57 +298,16 @@ impl Decoder {
     }
 }
 
-impl Assembly {
-    /// Takes what `input` has of the current frame.
-    fn fill(&mut self, input: &mut [u8], limit: usize) -> Result<(usize, Ready), ProtocolError> {
-        let Some(mut frame) = self.frame.take() else {
-            return Ok((0, Ready::Nothing));
-        };
-        let count = frame.len.min(input.len());
-        let piece = &mut input[..count];
-        mask::apply(piece, frame.mask);
-        frame.mask = mask::advance(frame.mask, count);
-        frame.len -= count;
-        if frame.opcode.is_control() {
-            self.control.extend_from_slice(piece);
-        } else {
-            self.append(piece, limit)?;
-        }
-        if frame.len > 0 {
-            self.frame = Some(frame);
-            return Ok((count, Ready::Nothing));
-        }
-        Ok((count, self.complete(&frame)))
-    }
-
-    /// Adds to the message, and checks it as far as it is there.
-    fn append(&mut self, piece: &[u8], limit: usize) -> Result<(), ProtocolError> {
-        let len = self.payload.len() + piece.len();
-        if len > self.payload.capacity() {
-            // Doubling keeps many small pieces cheap; beyond the limit nothing can come.
-            let capacity = len.max(2 * self.payload.capacity()).min(limit.max(len));
-            self.payload.reserve_exact(capacity - self.payload.len());
-        }
-        self.payload.extend_from_slice(piece);
-        if self.message == Some(Opcode::Text) {
-            self.checked += utf8::prefix(&self.payload[self.checked..])?;
-        }
-        Ok(())
-    }
-
-    /// The payload of `frame` is complete.
-    fn complete(&mut self, frame: &Header) -> Ready {
-        if frame.opcode.is_control() {
-            self.delivered = Some(Delivered::Control);
-            return Ready::Control(frame.opcode);
-        }
-        match self.message {
-            Some(opcode) if frame.fin => {
-                self.delivered = Some(Delivered::Message);
-                Ready::Message(opcode)
-            }
-            _ => Ready::Nothing,
-        }
+#[cold]
+fn inflate<'b>(
+    inflater: Option<&'b mut Inflater>,
+    payload: &[u8],
+    limit: usize,
+) -> Result<&'b [u8], ProtocolError> {
+    match inflater {
+        Some(inflater) => inflater.inflate(payload, limit),
+        // A message that began under `decode_with` and ends under `decode`, which is a mistake of the caller.
+        None => Err(ProtocolError::framing("a reserved bit is set")),
     }
 }
 
@@ -339,7 +335,7 @@ fn close_event(payload: &[u8]) -> Result<Event<'_>, ProtocolError> {
         return Err(ProtocolError::framing("close code that may not be sent"));
     }
     let Ok(reason) = str::from_utf8(reason) else {
-        return Err(ProtocolError::text("close reason is not UTF-8"));
+        return Err(ProtocolError::payload("close reason is not UTF-8"));
     };
     Ok(Event::Close(Some(code), reason))
 }

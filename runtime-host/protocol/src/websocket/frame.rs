@@ -8,6 +8,12 @@ pub const MAX_CONTROL_PAYLOAD: usize = 125;
 /// The longest reason of a close frame, in bytes: a control payload less the code.
 pub const MAX_CLOSE_REASON: usize = MAX_CONTROL_PAYLOAD - 2;
 
+/// The bit of the first byte that says that a message ends here.
+pub(super) const FIN: u8 = 0x80;
+
+/// The bit of the first byte that says that the message which begins here is compressed (RFC 7692 §6).
+pub(super) const RSV1: u8 = 0x40;
+
 /// What a frame is (RFC 6455 §11.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -50,7 +56,13 @@ impl Opcode {
 
 /// Appends the header of a final, unmasked frame whose payload of `len` bytes the caller appends next.
 pub fn frame_header(buf: &mut Vec<u8>, opcode: Opcode, len: usize) {
-    header(buf, opcode, len, 0);
+    header(buf, FIN | opcode as u8, len, 0);
+}
+
+/// Appends a final, unmasked frame whose payload is a whole message that was compressed.
+pub(super) fn push_compressed_frame(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
+    header(out, FIN | RSV1 | opcode as u8, payload.len(), 0);
+    out.extend_from_slice(payload);
 }
 
 /// Appends a final, unmasked frame, as a server sends it.
@@ -75,16 +87,15 @@ pub fn push_close(out: &mut Vec<u8>, code: u16, reason: &str) {
 ///
 /// RFC 6455 §5.3 wants the mask of a browser to be unpredictable; a load generator may use any.
 pub fn push_masked_frame(out: &mut Vec<u8>, opcode: Opcode, mask: [u8; 4], payload: &[u8]) {
-    header(out, opcode, payload.len(), 0x80);
+    header(out, FIN | opcode as u8, payload.len(), 0x80);
     out.extend_from_slice(&mask);
     let start = out.len();
     out.extend_from_slice(payload);
     mask::apply(&mut out[start..], mask);
 }
 
-fn header(out: &mut Vec<u8>, opcode: Opcode, len: usize, mask_bit: u8) {
-    debug_assert!(!opcode.is_control() || len <= MAX_CONTROL_PAYLOAD);
-    let first = 0x80 | opcode as u8;
+fn header(out: &mut Vec<u8>, first: u8, len: usize, mask_bit: u8) {
+    debug_assert!(first & 0x8 == 0 || len <= MAX_CONTROL_PAYLOAD);
     match len {
         0..=125 => out.extend_from_slice(&[first, mask_bit | len as u8]),
         126..=0xffff => {

@@ -1,6 +1,7 @@
 //! The server's side of the opening handshake (RFC 6455 §4.2).
 //!
-//! Header values come through a closure, so that this crate needs no HTTP library. The Origin policy is the listener's.
+//! Header values come through a closure, so that this crate needs no HTTP library. The Origin policy is the listener's;
+//! `Sec-WebSocket-Extensions` is answered by [`super::deflate::negotiate`].
 
 use base64::{
     Engine as _, alphabet,
@@ -48,6 +49,9 @@ pub enum HandshakeError {
     /// `Sec-WebSocket-Key` is absent, given twice, or not the base64 of 16 bytes.
     #[error("Sec-WebSocket-Key must be the base64 of 16 bytes")]
     Key,
+    /// `Sec-WebSocket-Extensions` breaks its grammar (RFC 6455 §9.1). Extensions that are merely unknown are ignored.
+    #[error("Sec-WebSocket-Extensions is malformed")]
+    Extensions,
 }
 
 impl HandshakeError {
@@ -57,7 +61,11 @@ impl HandshakeError {
         match self {
             Self::Method => 405,
             Self::NoUpgrade | Self::Version => 426,
-            Self::HttpVersion | Self::Connection | Self::VersionMissing | Self::Key => 400,
+            Self::HttpVersion
+            | Self::Connection
+            | Self::VersionMissing
+            | Self::Key
+            | Self::Extensions => 400,
         }
     }
 
@@ -71,7 +79,11 @@ impl HandshakeError {
                 ("connection", "upgrade"),
                 ("sec-websocket-version", "13"),
             ],
-            Self::HttpVersion | Self::Connection | Self::VersionMissing | Self::Key => &[],
+            Self::HttpVersion
+            | Self::Connection
+            | Self::VersionMissing
+            | Self::Key
+            | Self::Extensions => &[],
         }
     }
 }

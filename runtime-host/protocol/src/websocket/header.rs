@@ -1,6 +1,13 @@
 //! The header of a frame (RFC 6455 §5.2): parsed and judged from as few bytes as decide it.
 
-use super::{Opcode, ProtocolError, frame::MAX_CONTROL_PAYLOAD};
+use super::{
+    Opcode, ProtocolError, deflate,
+    frame::{FIN, MAX_CONTROL_PAYLOAD, RSV1},
+};
+
+/// Bits of the first byte that no extension of ours uses.
+const RSV2: u8 = 0x20;
+const RSV3: u8 = 0x10;
 
 /// The longest header: two bytes, eight of length, four of mask.
 pub(super) const MAX_HEADER: usize = 14;
@@ -12,7 +19,10 @@ pub(super) struct Expect {
     pub(super) masked: bool,
     /// The bytes of the fragmented message that has begun, if one has.
     pub(super) assembled: Option<usize>,
-    /// The longest message in bytes, all fragments together.
+    /// Whether messages may be compressed (RFC 7692 §6).
+    pub(super) deflate: bool,
+    /// The longest message in bytes, all fragments together; the bytes on the wire, if the message that has begun is
+    /// compressed.
     pub(super) limit: usize,
 }
 
@@ -20,6 +30,8 @@ pub(super) struct Expect {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Header {
     pub(super) fin: bool,
+    /// The first frame of a compressed message.
+    pub(super) compressed: bool,
     pub(super) opcode: Opcode,
     /// Zeros if the frame is not masked.
     pub(super) mask: [u8; 4],
@@ -38,7 +50,8 @@ pub(super) fn parse(
     let Some((&first, rest)) = bytes.split_first() else {
         return Ok(None);
     };
-    let (fin, opcode) = first_byte(first, expect)?;
+    let opcode = first_byte(first, expect)?;
+    let (fin, compressed) = (first & FIN != 0, first & RSV1 != 0);
     let Some((&second, rest)) = rest.split_first() else {
         return Ok(None);
     };
@@ -46,11 +59,16 @@ pub(super) fn parse(
     let Some((len, size)) = length(short, rest)? else {
         return Ok(None);
     };
-    let len = within_limit(len, opcode, expect)?;
+    let limit = match compressed {
+        true => deflate::wire_limit(expect.limit),
+        false => expect.limit,
+    };
+    let len = within_limit(len, opcode, expect.assembled, limit)?;
     if !expect.masked {
         let mask = [0; 4];
         let header = Header {
             fin,
+            compressed,
             opcode,
             mask,
             len,
@@ -62,6 +80,7 @@ pub(super) fn parse(
     };
     let header = Header {
         fin,
+        compressed,
         opcode,
         mask,
         len,
@@ -69,11 +88,12 @@ pub(super) fn parse(
     Ok(Some((header, 2 + size + 4)))
 }
 
-fn first_byte(byte: u8, expect: &Expect) -> Result<(bool, Opcode), ProtocolError> {
-    if byte & 0x70 != 0 {
+fn first_byte(byte: u8, expect: &Expect) -> Result<Opcode, ProtocolError> {
+    let reserved = byte & (RSV1 | RSV2 | RSV3);
+    if reserved != 0 && !(reserved == RSV1 && expect.deflate) {
         return Err(ProtocolError::framing("a reserved bit is set"));
     }
-    let fin = byte & 0x80 != 0;
+    let fin = byte & FIN != 0;
     let Some(opcode) = Opcode::from_u8(byte & 0x0f) else {
         return Err(ProtocolError::framing("reserved opcode"));
     };
@@ -87,7 +107,11 @@ fn first_byte(byte: u8, expect: &Expect) -> Result<(bool, Opcode), ProtocolError
         Opcode::Close | Opcode::Ping | Opcode::Pong if !fin => {
             Err(ProtocolError::framing("fragmented control frame"))
         }
-        _ => Ok((fin, opcode)),
+        Opcode::Text | Opcode::Binary => Ok(opcode),
+        _ if reserved != 0 => Err(ProtocolError::framing(
+            "only the first frame of a message says that it is compressed",
+        )),
+        _ => Ok(opcode),
     }
 }
 
@@ -129,13 +153,18 @@ fn length(short: u8, rest: &[u8]) -> Result<Option<(u64, usize)>, ProtocolError>
     Ok(Some((len, size)))
 }
 
-fn within_limit(len: u64, opcode: Opcode, expect: &Expect) -> Result<usize, ProtocolError> {
+fn within_limit(
+    len: u64,
+    opcode: Opcode,
+    assembled: Option<usize>,
+    limit: usize,
+) -> Result<usize, ProtocolError> {
     let len = usize::try_from(len).map_err(|_| ProtocolError::too_big())?;
     if opcode.is_control() {
         return Ok(len);
     }
-    match expect.assembled.unwrap_or(0).checked_add(len) {
-        Some(total) if total <= expect.limit => Ok(len),
+    match assembled.unwrap_or(0).checked_add(len) {
+        Some(total) if total <= limit => Ok(len),
         _ => Err(ProtocolError::too_big()),
     }
 }

@@ -3,10 +3,15 @@
 //! Decoding is [`Decoder`]: it works in the caller's read buffer and keeps memory of its own only while a message is
 //! partly there. Encoding appends to a `Vec<u8>` that the caller owns.
 //!
-//! Absent on purpose: extensions (a set RSV bit is refused), sockets, time-outs and the answers to pings and close
+//! Messages may be compressed ([`deflate`], RFC 7692) where a connection agreed on that; elsewhere a set RSV bit is
+//! refused.
+//!
+//! Absent on purpose: other extensions, sockets, time-outs and the answers to pings and close
 //! frames; the caller sends those, because it alone knows its outbox.
 
+mod assembly;
 mod decoder;
+pub mod deflate;
 mod frame;
 pub mod handshake;
 mod header;
@@ -38,8 +43,8 @@ impl ProtocolError {
         }
     }
 
-    /// Text that is not UTF-8, close code 1007.
-    const fn text(reason: &'static str) -> Self {
+    /// A payload that is not what its message says, close code 1007: text that is not UTF-8, compressed data that is none.
+    const fn payload(reason: &'static str) -> Self {
         Self {
             code: crate::close::INVALID_TEXT,
             reason,

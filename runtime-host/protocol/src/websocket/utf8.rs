@@ -2,7 +2,7 @@
 
 use super::ProtocolError;
 
-const NOT_UTF8: ProtocolError = ProtocolError::text("text is not UTF-8");
+const NOT_UTF8: ProtocolError = ProtocolError::payload("text is not UTF-8");
 
 /// Below this many bytes the standard library is as fast as vector instructions or faster; measured.
 const SHORT: usize = 128;

@@ -7,6 +7,8 @@
 
 mod closing;
 mod cuts;
+mod deflate;
+mod deflate_limits;
 mod fragmentation;
 mod framing;
 mod memory;

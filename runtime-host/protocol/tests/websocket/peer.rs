@@ -2,13 +2,14 @@
 
 use sschat_protocol::{
     close,
-    websocket::{Decoder, Event, Opcode, ProtocolError, push_close, push_frame},
+    websocket::{Decoder, Event, Opcode, ProtocolError, deflate::Inflater, push_close, push_frame},
 };
 
 /// Larger than anything that these tests send, as the suite wants it of an echo endpoint.
 pub(crate) const LIMIT: usize = 20 << 20;
 
 pub(crate) const FIN: u8 = 0x80;
+pub(crate) const RSV1: u8 = 0x40;
 pub(crate) const CONT: u8 = 0x0;
 pub(crate) const TEXT: u8 = 0x1;
 pub(crate) const BINARY: u8 = 0x2;
@@ -82,6 +83,8 @@ pub(crate) fn fragments(opcode: u8, pieces: &[&[u8]]) -> Vec<u8> {
 /// The state of one connection under test: what it saw and what it sent.
 pub(crate) struct Endpoint {
     decoder: Decoder,
+    /// Where permessage-deflate was agreed upon.
+    inflater: Option<Inflater>,
     limit: usize,
     pub(crate) seen: Vec<Seen>,
     pub(crate) sent: Vec<u8>,
@@ -94,11 +97,21 @@ impl Endpoint {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             decoder: Decoder::new(),
+            inflater: None,
             limit,
             seen: Vec::new(),
             sent: Vec::new(),
             failed_after: None,
             arrived: 0,
+        }
+    }
+
+    /// An endpoint that takes compressed messages.
+    pub(crate) fn with_deflate(limit: usize) -> Self {
+        Self {
+            decoder: Decoder::new().with_deflate(),
+            inflater: Some(Inflater::default()),
+            ..Self::new(limit)
         }
     }
 
@@ -108,7 +121,12 @@ impl Endpoint {
         self.arrived += bytes.len();
         let mut at = 0;
         while at < buffer.len() {
-            match self.decoder.decode(&mut buffer[at..], self.limit) {
+            let input = &mut buffer[at..];
+            let decoded = match &mut self.inflater {
+                Some(inflater) => self.decoder.decode_with(input, self.limit, inflater),
+                None => self.decoder.decode(input, self.limit),
+            };
+            match decoded {
                 Ok((consumed, event)) => {
                     assert!(consumed > 0, "no progress at {at} of {}", bytes.len());
                     at += consumed;
@@ -145,7 +163,15 @@ fn reply(out: &mut Vec<u8>, event: &Event<'_>) {
 
 /// Feeds the stream in pieces of these sizes, over and over.
 pub(crate) fn feed(stream: &[u8], sizes: &[usize], limit: usize) -> Endpoint {
-    let mut endpoint = Endpoint::new(limit);
+    feed_to(Endpoint::new(limit), stream, sizes)
+}
+
+/// [`feed`] to an endpoint that takes compressed messages.
+pub(crate) fn feed_deflate(stream: &[u8], sizes: &[usize], limit: usize) -> Endpoint {
+    feed_to(Endpoint::with_deflate(limit), stream, sizes)
+}
+
+fn feed_to(mut endpoint: Endpoint, stream: &[u8], sizes: &[usize]) -> Endpoint {
     let mut rest = stream;
     for size in sizes.iter().cycle() {
         let (piece, after) = rest.split_at((*size).min(rest.len()));

@@ -388,3 +388,6 @@ fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
         .prepare_cached(DATA_VERSION)?
         .query_row([], |row| row.get(0))
 }
+
+#[cfg(test)]
+mod tests;

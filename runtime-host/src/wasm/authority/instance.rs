@@ -1,0 +1,335 @@
+//! An instance of the authority, and what it is offered: the traced reads of the
+//! current call, and WASI as std wants it, but inert.
+
+use super::{Answer, CallError, Credential, Identity, Question, ReadError, Reads, Refusal};
+use crate::clock::unix_now;
+use crate::wasm::bindings::authority as bindings;
+use crate::wasm::bindings::authority::sschat::policy::{clock, state, types};
+use crate::wasm::engine::{Compiled, Engines, TICK};
+use crate::wasm::guest::Limits;
+use crate::wasm::logs::{Log, Source};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use wasmtime::component::{HasSelf, Linker, ResourceTable};
+use wasmtime::{Engine, Store};
+use wasmtime_wasi::random::Deterministic;
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
+
+/// The memory of one instance, in bytes, summed over its memories.
+const MEMORY_LIMIT: usize = 64 << 20;
+
+/// How long one call may compute and read.
+const BUDGET: Duration = Duration::from_millis(250);
+
+/// Calls that one instance answers before it is replaced, so that what it leaks is bounded.
+const REUSE_LIMIT: u32 = 100_000;
+
+/// Handles that an instance may hold.
+const HANDLE_LIMIT: usize = 64;
+
+/// The most rooms that a page may have.
+const PAGE_LIMIT: usize = 1_000;
+
+/// The longest text that an answer may carry: an id, a code, a reason, a cursor.
+const TEXT_LIMIT: usize = 1_024;
+
+/// What all instances share.
+pub(super) struct Kind {
+    engine: Engine,
+    pre: bindings::AuthorityPre<Host>,
+    log: Arc<Log>,
+    reuse: bool,
+}
+
+/// The data of an instance's store.
+struct Host {
+    reads: Option<Box<dyn Reads>>,
+    wasi: WasiCtx,
+    table: ResourceTable,
+    limits: Limits,
+    time: TracedTime,
+    /// Set where a read failed for the store's sake: what the component makes of it is not its verdict.
+    failed: Option<String>,
+}
+
+impl Kind {
+    pub(super) fn new(
+        engines: &Engines,
+        compiled: &Compiled,
+        name: &str,
+        reuse: bool,
+    ) -> wasmtime::Result<Self> {
+        let engine = engines.authority.clone();
+        let mut linker = Linker::new(&engine);
+        wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
+        bindings::Authority::add_to_linker::<_, HasSelf<_>>(&mut linker, |host: &mut Host| host)?;
+        let pre = bindings::AuthorityPre::new(linker.instantiate_pre(&compiled.0)?)?;
+        Ok(Self {
+            engine,
+            pre,
+            log: Log::new(name.into()),
+            reuse,
+        })
+    }
+
+    fn instantiate(
+        &self,
+        reads: Box<dyn Reads>,
+    ) -> (Store<Host>, wasmtime::Result<bindings::Authority>) {
+        let mut store = Store::new(&self.engine, Host::new(&self.log));
+        store.data_mut().reads = Some(reads);
+        store.limiter(|host| &mut host.limits);
+        store.set_epoch_deadline(ticks(BUDGET));
+        let instance = self.pre.instantiate(&mut store);
+        (store, instance)
+    }
+}
+
+fn ticks(budget: Duration) -> u64 {
+    (budget.as_millis() / TICK.as_millis()).max(1) as u64 + 1
+}
+
+/// Makes calls on one thread.
+pub(super) struct Caller {
+    kind: Arc<Kind>,
+    live: Option<(Store<Host>, bindings::Authority, u32)>,
+}
+
+impl Caller {
+    pub(super) fn new(kind: Arc<Kind>) -> Self {
+        Self { kind, live: None }
+    }
+
+    /// Asks one question. An instance that trapped is never asked again.
+    pub(super) fn call(
+        &mut self,
+        question: &Question,
+        reads: Box<dyn Reads>,
+    ) -> (Result<Answer, CallError>, Box<dyn Reads>) {
+        let (mut store, instance, calls) = match self.live.take() {
+            Some((mut store, instance, calls)) => {
+                store.data_mut().reads = Some(reads);
+                store.set_epoch_deadline(ticks(BUDGET));
+                (store, instance, calls)
+            }
+            None => match self.kind.instantiate(reads) {
+                (store, Ok(instance)) => (store, instance, 0),
+                (store, Err(error)) => return finish(store, Err(failed(&error))),
+            },
+        };
+        let answer = ask(&instance, &mut store, question);
+        if store.data().time.0.swap(false, Ordering::Relaxed)
+            && let Some(reads) = &mut store.data_mut().reads
+        {
+            // Asked through WASI: noted like the clock of the world itself.
+            reads.now();
+        }
+        let host = store.data_mut();
+        if let Some(reason) = host.failed.take() {
+            return finish(store, Err(CallError::Store(reason)));
+        }
+        let answer = match answer {
+            Ok(answer) => check(answer),
+            Err(error) => return finish(store, Err(failed(&error))),
+        };
+        if !self.kind.reuse || calls >= REUSE_LIMIT {
+            return finish(store, answer);
+        }
+        let reads = host.reads.take();
+        self.live = Some((store, instance, calls + 1));
+        (answer, reads.unwrap_or_else(nothing))
+    }
+}
+
+fn nothing() -> Box<dyn Reads> {
+    Box::new(Gone)
+}
+
+/// Takes the place of reads that were given back.
+struct Gone;
+
+impl Reads for Gone {
+    fn get_many(&mut self, _: &[String]) -> Result<Vec<Option<bytes::Bytes>>, ReadError> {
+        Err(ReadError::Limit)
+    }
+
+    fn now(&mut self) -> u64 {
+        0
+    }
+}
+
+fn finish(
+    mut store: Store<Host>,
+    answer: Result<Answer, CallError>,
+) -> (Result<Answer, CallError>, Box<dyn Reads>) {
+    let reads = store.data_mut().reads.take();
+    (answer, reads.unwrap_or_else(nothing))
+}
+
+fn failed(error: &wasmtime::Error) -> CallError {
+    CallError::Failed(format!("{error:#}"))
+}
+
+fn ask(
+    instance: &bindings::Authority,
+    mut store: &mut Store<Host>,
+    question: &Question,
+) -> wasmtime::Result<Answer> {
+    let decisions = instance.sschat_policy_decisions();
+    let no = |refusal: types::Refusal| {
+        Answer::No(Refusal {
+            code: refusal.code,
+            reason: refusal.reason,
+        })
+    };
+    Ok(match question {
+        Question::LogIn(credential) => decisions
+            .call_log_in(&mut store, &presented(credential))?
+            .map_or_else(no, |login| {
+                let who = Identity {
+                    tenant: login.who.tenant,
+                    user: login.who.user,
+                };
+                Answer::Login(who, login.expires)
+            }),
+        Question::Rooms(who, cursor) => decisions
+            .call_rooms(&mut store, &identity(who), cursor.as_deref())?
+            .map_or_else(no, |page| Answer::Rooms(page.rooms, page.next)),
+        Question::MayPublish(who, room) => decisions
+            .call_may_publish(&mut store, &identity(who), room)?
+            .map_or_else(no, |()| Answer::Yes),
+        Question::MaySee(who, user) => decisions
+            .call_may_see(&mut store, &identity(who), user)?
+            .map_or_else(no, |()| Answer::Yes),
+    })
+}
+
+fn presented(credential: &Credential) -> types::Credential {
+    types::Credential {
+        app: credential.app.clone(),
+        user: credential.user.clone(),
+        token: credential.token.clone(),
+    }
+}
+
+fn identity(who: &Identity) -> types::Identity {
+    types::Identity {
+        tenant: who.tenant.clone(),
+        user: who.user.clone(),
+    }
+}
+
+/// Holds an answer to its bounds.
+fn check(answer: Answer) -> Result<Answer, CallError> {
+    let fits = |text: &str| text.len() <= TEXT_LIMIT;
+    let all_fit = match &answer {
+        Answer::Login(who, _) => fits(&who.tenant) && fits(&who.user),
+        Answer::Rooms(rooms, next) => {
+            rooms.len() <= PAGE_LIMIT
+                && rooms.iter().all(|room| fits(room))
+                && next.as_deref().is_none_or(fits)
+        }
+        Answer::Yes => true,
+        Answer::No(refusal) => fits(&refusal.code) && fits(&refusal.reason),
+    };
+    if all_fit {
+        Ok(answer)
+    } else {
+        Err(CallError::Failed("the answer is too long".to_owned()))
+    }
+}
+
+impl Host {
+    fn new(log: &Arc<Log>) -> Self {
+        let time = TracedTime::default();
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLE_LIMIT);
+        let mut wasi = WasiCtx::builder();
+        // Random numbers that are none, so that no decision depends on them.
+        wasi.secure_random(Deterministic::new(vec![4]))
+            .insecure_random(Deterministic::new(vec![4]))
+            .insecure_random_seed(0)
+            .wall_clock(time.clone())
+            .monotonic_clock(time.clone())
+            .allow_blocking_current_thread(true)
+            .stdout(log.stream(Source::Stdout))
+            .stderr(log.stream(Source::Stderr));
+        Self {
+            reads: None,
+            wasi: wasi.build(),
+            table,
+            limits: Limits::new(MEMORY_LIMIT),
+            time,
+            failed: None,
+        }
+    }
+}
+
+impl WasiView for Host {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl types::Host for Host {}
+
+impl state::Host for Host {
+    fn get_many(
+        &mut self,
+        keys: Vec<String>,
+    ) -> wasmtime::Result<Result<Vec<Option<Vec<u8>>>, state::Error>> {
+        let Some(reads) = &mut self.reads else {
+            return Ok(Err(state::Error::Store("no call is under way".to_owned())));
+        };
+        Ok(match reads.get_many(&keys) {
+            Ok(values) => Ok(values
+                .into_iter()
+                .map(|value| value.map(|bytes| bytes.to_vec()))
+                .collect()),
+            Err(ReadError::Limit) => {
+                self.failed = Some("the decision reads too much".to_owned());
+                Err(state::Error::Limit)
+            }
+            Err(ReadError::Store(reason)) => {
+                self.failed = Some(reason.clone());
+                Err(state::Error::Store(reason))
+            }
+        })
+    }
+}
+
+impl clock::Host for Host {
+    fn now(&mut self) -> wasmtime::Result<u64> {
+        Ok(self.reads.as_mut().map_or(0, |reads| reads.now()))
+    }
+}
+
+/// The clocks of WASI, which note that they were asked.
+#[derive(Clone, Default)]
+struct TracedTime(Arc<AtomicBool>);
+
+impl HostWallClock for TracedTime {
+    fn resolution(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
+    fn now(&self) -> Duration {
+        self.0.store(true, Ordering::Relaxed);
+        Duration::from_secs(unix_now())
+    }
+}
+
+impl HostMonotonicClock for TracedTime {
+    fn resolution(&self) -> u64 {
+        1_000_000_000
+    }
+
+    fn now(&self) -> u64 {
+        self.0.store(true, Ordering::Relaxed);
+        unix_now() * 1_000_000_000
+    }
+}

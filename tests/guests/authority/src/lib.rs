@@ -1,0 +1,85 @@
+//! An authority that trusts everybody and fails on command: a user or room whose id
+//! is the name of a fault makes the call about it fail that way.
+
+#![allow(missing_docs, unsafe_code, reason = "generated bindings")]
+
+wit_bindgen::generate!({
+    path: "../../../wit",
+    world: "authority",
+});
+
+use exports::sschat::policy::decisions::{Credential, Guest, Identity, Login, Refusal, RoomPage};
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The rooms that everybody is a member of.
+const ROOMS: [&str; 4] = ["calm", "trap", "loop", "memory"];
+
+struct Hostile;
+
+impl Guest for Hostile {
+    fn log_in(presented: Credential) -> Result<Login, Refusal> {
+        let user = presented.user.unwrap_or_default();
+        if user.starts_with("probe") {
+            return Err(Refusal {
+                code: "probed".to_owned(),
+                reason: surroundings(),
+            });
+        }
+        obey(&user);
+        let tenant = "app_00000000000040008000000000000000".to_owned();
+        Ok(Login {
+            who: Identity { tenant, user },
+            expires: None,
+        })
+    }
+
+    fn rooms(_who: Identity, _cursor: Option<String>) -> Result<RoomPage, Refusal> {
+        Ok(RoomPage {
+            rooms: ROOMS.map(str::to_owned).to_vec(),
+            next: None,
+        })
+    }
+
+    fn may_publish(_who: Identity, room: String) -> Result<(), Refusal> {
+        obey(&room);
+        Ok(())
+    }
+
+    fn may_see(_who: Identity, user: String) -> Result<(), Refusal> {
+        obey(&user);
+        Ok(())
+    }
+}
+
+/// Everything that a program can see beside its arguments, in one line.
+fn surroundings() -> String {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    let calls = CALLS.fetch_add(1, Ordering::Relaxed) + 1;
+    let random = RandomState::new().build_hasher().finish();
+    let variables = std::env::vars().count();
+    let arguments = std::env::args().count();
+    let files = std::fs::read_dir("/").is_ok() || std::fs::read("/etc/hostname").is_ok();
+    format!(
+        "calls={calls} random={random} variables={variables} arguments={arguments} files={files}"
+    )
+}
+
+fn obey(order: &str) {
+    match order {
+        "trap" => panic!("told to trap"),
+        "loop" => loop {
+            std::hint::black_box(order);
+        },
+        "memory" => {
+            let mut held: Vec<Vec<u8>> = Vec::new();
+            while held.len() < 1 << 12 {
+                held.push(std::hint::black_box(vec![1; 1 << 20]));
+            }
+        }
+        _ => {}
+    }
+}
+
+export!(Hostile);

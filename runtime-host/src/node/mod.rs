@@ -67,8 +67,8 @@ pub enum Command {
     Decided(Watcher, Result<Arc<Verdict>, Undecided>),
     /// Stop these sessions; each with the number of its hold.
     Hold(Vec<(Watcher, u32)>, HoldGuard),
-    /// A grant was evaluated anew.
-    Regrant(Watcher, Result<Admission, Refused>),
+    /// A grant was evaluated anew. The guards are dropped once it is in effect.
+    Regrant(Watcher, Result<Admission, Refused>, Vec<HoldGuard>),
     /// A publication for a room that has members here.
     Deliver(Arc<Channel>, Arc<Publication>, Option<u64>),
     /// A user came or went; for those who share one of the rooms.
@@ -185,10 +185,12 @@ impl grants::Sessions for Reach {
         }
     }
 
-    fn regrant(&self, watcher: Watcher, outcome: Result<Grant, Refused>) {
+    fn regrant(&self, watcher: Watcher, outcome: Result<Grant, Refused>, guards: Vec<HoldGuard>) {
         let outcome = outcome.map(|grant| admit(&self.channels, grant));
-        self.post
-            .tell(shard_of(watcher), Command::Regrant(watcher, outcome));
+        self.post.tell(
+            shard_of(watcher),
+            Command::Regrant(watcher, outcome, guards),
+        );
     }
 }
 

@@ -207,7 +207,10 @@ impl Application for Sessions {
                 self.hold(&watchers, turn);
                 drop(guard);
             }
-            Command::Regrant(watcher, outcome) => self.regrant(watcher, outcome, turn),
+            Command::Regrant(watcher, outcome, guards) => {
+                self.regrant(watcher, outcome, turn);
+                drop(guards);
+            }
             Command::Deliver(channel, publication, origin) => {
                 self.deliver(&channel, &publication, origin, turn);
             }

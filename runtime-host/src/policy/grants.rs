@@ -28,6 +28,11 @@ const CONCURRENT: usize = 32;
 /// The first and the longest wait before a failed evaluation is tried again.
 const RETRY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
+/// The most sessions whose new grants a write waits for, beyond their holds. A member that
+/// is added hears what is published after the answer; where a change concerns many at once,
+/// they follow in batches.
+const PROMPT: usize = 64;
+
 /// The most rooms of one session; past it the login is refused.
 pub const ROOMS_LIMIT: usize = 20_000;
 
@@ -56,7 +61,7 @@ pub struct Refused {
     pub epoch: u32,
 }
 
-/// Keeps a shard's hold from being acknowledged until it is dropped.
+/// Keeps a write from being acknowledged until it is dropped.
 pub type HoldGuard = Arc<oneshot::Sender<()>>;
 
 /// The sessions, as grants reach them.
@@ -65,7 +70,8 @@ pub trait Sessions: Send + Sync + 'static {
     /// to be dropped once they are stopped.
     fn hold(&self, watchers: Vec<(Watcher, u32)>, guard: &HoldGuard);
     /// Gives a session its new grant, which releases the hold of that epoch and those before.
-    fn regrant(&self, watcher: Watcher, outcome: Result<Grant, Refused>);
+    /// The guards are to be dropped once the grant is in effect.
+    fn regrant(&self, watcher: Watcher, outcome: Result<Grant, Refused>, guards: Vec<HoldGuard>);
 }
 
 struct Standing {
@@ -74,6 +80,8 @@ struct Standing {
     epoch: u32,
     /// An evaluation is under way or queued; it will see the current epoch.
     busy: bool,
+    /// Of writes that wait for the next grant.
+    guards: Vec<HoldGuard>,
 }
 
 /// The grants of all sessions of this host.
@@ -126,6 +134,7 @@ impl Grants {
             verdicts: Vec::new(),
             epoch: 0,
             busy: true,
+            guards: Vec::new(),
         };
         self.part(watcher).insert(watcher, standing);
     }
@@ -135,7 +144,8 @@ impl Grants {
         let (credential, epoch) = self.take(watcher)?;
         // Nothing in it waits where every verdict is at hand.
         let outcome = self.read(watcher, &credential, true).now_or_never()?.ok()?;
-        self.settle(watcher, epoch, outcome)
+        let (outcome, _) = self.settle(watcher, epoch, outcome)?;
+        Some(outcome)
     }
 
     /// The outcome of a grant that was begun.
@@ -149,7 +159,7 @@ impl Grants {
             };
             match self.read(watcher, &credential, false).await {
                 Ok(outcome) => {
-                    if let Some(outcome) = self.settle(watcher, epoch, outcome) {
+                    if let Some((outcome, _)) = self.settle(watcher, epoch, outcome) {
                         return Ok(outcome);
                     }
                 }
@@ -176,13 +186,17 @@ impl Grants {
         while let Some((credential, epoch)) = self.take(watcher) {
             match self.read(watcher, &credential, false).await {
                 Ok(outcome) => {
-                    if let Some(outcome) = self.settle(watcher, epoch, outcome) {
-                        self.sessions.regrant(watcher, outcome);
+                    if let Some((outcome, guards)) = self.settle(watcher, epoch, outcome) {
+                        self.sessions.regrant(watcher, outcome, guards);
                         return;
                     }
                 }
                 Err(undecided) => {
                     tracing::warn!(%undecided, "a session stays on hold");
+                    // The hold is what a write must wait for; it is in place.
+                    if let Some(standing) = self.part(watcher).get_mut(&watcher) {
+                        standing.guards.clear();
+                    }
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(RETRY.1);
                 }
@@ -205,13 +219,20 @@ impl Grants {
         Some(start)
     }
 
-    /// Notes the outcome, unless it was overtaken by another hold.
-    fn settle(&self, watcher: Watcher, epoch: u32, read: Read) -> Option<Result<Grant, Refused>> {
+    /// Notes the outcome, unless it was overtaken by another hold. Comes with the guards of
+    /// the writes that wait for it.
+    fn settle(
+        &self,
+        watcher: Watcher,
+        epoch: u32,
+        read: Read,
+    ) -> Option<(Result<Grant, Refused>, Vec<HoldGuard>)> {
         let mut part = self.part(watcher);
-        match part.get_mut(&watcher) {
+        let guards = match part.get_mut(&watcher) {
             Some(standing) if standing.epoch == epoch => {
                 standing.verdicts = read.verdicts;
                 standing.busy = false;
+                std::mem::take(&mut standing.guards)
             }
             _ => {
                 drop(part);
@@ -220,8 +241,8 @@ impl Grants {
                 }
                 return None;
             }
-        }
-        Some(match read.outcome {
+        };
+        let outcome = match read.outcome {
             Ok((who, expires, rooms)) => Ok(Grant {
                 who,
                 expires,
@@ -229,7 +250,8 @@ impl Grants {
                 epoch,
             }),
             Err(refusal) => Err(Refused { refusal, epoch }),
-        })
+        };
+        Some((outcome, guards))
     }
 
     /// Asks for everything that makes up the grant, watching each verdict.
@@ -329,6 +351,9 @@ impl ChangeListener for Grants {
     fn changed(&self, change: &Change) -> Option<Barrier> {
         let touched = self.policy.forget(change);
         let mut held = Vec::with_capacity(touched.len());
+        let (guard, in_effect) = oneshot::channel();
+        let guard = Arc::new(guard);
+        let prompt = touched.len() <= PROMPT;
         for watcher in touched {
             let mut part = self.part(watcher);
             let Some(standing) = part.get_mut(&watcher) else {
@@ -336,6 +361,9 @@ impl ChangeListener for Grants {
             };
             standing.epoch += 1;
             held.push((watcher, standing.epoch));
+            if prompt {
+                standing.guards.push(Arc::clone(&guard));
+            }
             if !std::mem::replace(&mut standing.busy, true) && self.queue.send(watcher).is_err() {
                 tracing::error!("grants are evaluated no more");
             }
@@ -343,8 +371,7 @@ impl ChangeListener for Grants {
         if held.is_empty() {
             return None;
         }
-        let (guard, held_everywhere) = oneshot::channel();
-        self.sessions.hold(held, &Arc::new(guard));
-        Some(held_everywhere.map(drop).boxed().shared())
+        self.sessions.hold(held, &guard);
+        Some(in_effect.map(drop).boxed().shared())
     }
 }

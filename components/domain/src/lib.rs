@@ -16,6 +16,7 @@
 //! - [`access`]: read-only questions of the authority, with batched reads.
 
 pub mod access;
+mod doomed;
 pub mod id;
 pub mod key;
 pub mod kv;

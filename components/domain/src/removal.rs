@@ -8,10 +8,10 @@
 //! delete what is dead and hint at free slots.
 
 use crate::id::{ApiKey, AppId, RoomId, UserId};
-use crate::kv::{BATCH, Error, Read, Write, counter};
+use crate::kv::{BATCH, Error, Write};
 use crate::record::{App, Doom, DoomPlace, Named, Target, encode, load};
 use crate::roster::{Freed, Occupied, Peer, Roster, free};
-use crate::{key, ring, tenant};
+use crate::{doomed, key, tenant};
 
 /// The most slots that one step cleans up. Each costs about four operations, so a
 /// step stays far below the time a request may take.
@@ -21,9 +21,6 @@ pub const SLOTS_PER_STEP: u64 = BATCH as u64;
 /// in a step (its slots, their entries, its hints) comes on top of it, and all
 /// stays below the 1,024 keys that a batch may have.
 const KEYS_PER_DELETE: usize = 128;
-
-/// How many finished places one [`sweep`] passes over.
-const PLACES_PER_SWEEP: u64 = 512;
 
 /// Deletes a room. `false` if the tenant has none of that name.
 ///
@@ -36,7 +33,7 @@ pub async fn remove_room<S: Write>(store: &S, tenant: AppId, room: RoomId) -> Re
         return Ok(false);
     };
     let doom = new_doom(tenant, Target::Room(room, slot));
-    let place = enqueue(store, &doom).await?;
+    let place = doomed::push(store, &doom).await?;
     store.delete(&record).await?;
     step(store, place, doom).await?;
     Ok(true)
@@ -53,7 +50,7 @@ pub async fn remove_user<S: Write>(store: &S, tenant: AppId, user: UserId) -> Re
         return Ok(false);
     };
     let doom = new_doom(tenant, Target::User(user, slot));
-    let place = enqueue(store, &doom).await?;
+    let place = doomed::push(store, &doom).await?;
     store.delete(&record).await?;
     step(store, place, doom).await?;
     Ok(true)
@@ -76,7 +73,7 @@ pub async fn remove_tenant<S: Write>(store: &S, api_key: &ApiKey) -> Result<bool
             return Ok(false);
         }
         let doom = new_doom(tenant, Target::Tenant(digest));
-        let place = enqueue(store, &doom).await?;
+        let place = doomed::push(store, &doom).await?;
         store.delete(&key::app(tenant)).await?;
         step(store, place, doom).await?;
         return Ok(true);
@@ -84,7 +81,7 @@ pub async fn remove_tenant<S: Write>(store: &S, api_key: &ApiKey) -> Result<bool
     let Some(DoomPlace { place }) = load(store, &key::doom(tenant)).await? else {
         return Ok(false);
     };
-    let Some(doom) = load(store, &item_key(place)).await? else {
+    let Some(doom) = load(store, &doomed::item_key(place)).await? else {
         return Ok(false);
     };
     step(store, place, doom).await?;
@@ -98,25 +95,13 @@ pub async fn remove_tenant<S: Write>(store: &S, api_key: &ApiKey) -> Result<bool
 ///
 /// A failing store, or a record of a newer version.
 pub async fn sweep<S: Write>(store: &S) -> Result<bool, Error> {
-    let head = counter(store, &head_key()).await?;
-    let tail = counter(store, &ring::tail_key(key::DOOMED)).await?;
-    let last = tail.min(head.saturating_add(PLACES_PER_SWEEP));
-    let Some((place, doom)) = (match oldest(store, head, last).await? {
-        Some(found) => Some(found),
-        None if last == head => return Ok(false),
-        None => {
-            // A removal that took its place but wrote its item only after it was
-            // looked for sees the new head or is seen by the second look.
-            set_head(store, last).await?;
-            oldest(store, head, last).await?
-        }
-    }) else {
-        return Ok(last < tail);
+    let (found, more) = doomed::oldest(store).await?;
+    let Some((place, doom)) = found else {
+        return Ok(more);
     };
-    set_head(store, place - 1).await?;
     roll_forward(store, &doom).await?;
     let done = step(store, place, doom).await?;
-    Ok(!done || place < tail)
+    Ok(!done || more)
 }
 
 fn new_doom(tenant: AppId, target: Target) -> Doom {
@@ -127,58 +112,6 @@ fn new_doom(tenant: AppId, target: Target) -> Doom {
         rooms_done: false,
         inner: 0,
     }
-}
-
-fn item_key(place: u64) -> String {
-    ring::item_key(key::DOOMED, place)
-}
-
-fn head_key() -> String {
-    ring::head_key(key::DOOMED)
-}
-
-/// The key that notes that this removal goes on.
-fn note_key(doom: &Doom) -> String {
-    match doom.target {
-        Target::Tenant(_) => key::doom(doom.tenant),
-        Target::Room(room, _) => key::doom_of(doom.tenant, room),
-        Target::User(user, _) => key::doom_of(doom.tenant, user),
-    }
-}
-
-/// Notes a removal in the queue, at a place that no sweep has passed yet.
-async fn enqueue<S: Write>(store: &S, doom: &Doom) -> Result<u64, Error> {
-    let mut ahead = 1;
-    loop {
-        let place = ring::increment(store, &ring::tail_key(key::DOOMED), ahead).await?;
-        let entries = vec![
-            (item_key(place), encode(doom)),
-            (note_key(doom), encode(&DoomPlace { place })),
-        ];
-        store.set_many(entries).await?;
-        let head = counter(store, &head_key()).await?;
-        if head < place {
-            return Ok(place);
-        }
-        store.delete(&item_key(place)).await?;
-        ahead = (head - place + 1).cast_signed();
-    }
-}
-
-/// The first item at a place in `head + 1..=last`.
-async fn oldest<S: Read>(store: &S, head: u64, last: u64) -> Result<Option<(u64, Doom)>, Error> {
-    for place in head + 1..=last {
-        if let Some(doom) = load(store, &item_key(place)).await? {
-            return Ok(Some((place, doom)));
-        }
-    }
-    Ok(None)
-}
-
-/// Moves the head. It is written by sweeps alone and may fall back when two race:
-/// finished places are then passed over once more.
-async fn set_head<S: Write>(store: &S, place: u64) -> Result<(), Error> {
-    store.set(&head_key(), place.to_string().into_bytes()).await
 }
 
 /// Deletes the record of a removal that was noted and then interrupted.
@@ -197,7 +130,7 @@ async fn roll_forward<S: Write>(store: &S, doom: &Doom) -> Result<(), Error> {
 /// Does one step and keeps how far it came. Says whether the removal is finished.
 async fn step<S: Write>(store: &S, place: u64, mut doom: Doom) -> Result<bool, Error> {
     let tenant = doom.tenant;
-    let mut last = vec![note_key(&doom), item_key(place)];
+    let mut last = vec![doomed::note_key(&doom), doomed::item_key(place)];
     let done = match doom.target {
         Target::Tenant(digest) => {
             last.push(key::key_pointer(&digest));
@@ -220,12 +153,12 @@ async fn step<S: Write>(store: &S, place: u64, mut doom: Doom) -> Result<bool, E
     if done {
         return Ok(true);
     }
-    store.set(&item_key(place), encode(&doom)).await?;
-    if store.exists(&note_key(&doom)).await? {
+    store.set(&doomed::item_key(place), encode(&doom)).await?;
+    if store.exists(&doomed::note_key(&doom)).await? {
         return Ok(false);
     }
     // Another finished it meanwhile.
-    store.delete(&item_key(place)).await?;
+    store.delete(&doomed::item_key(place)).await?;
     Ok(true)
 }
 

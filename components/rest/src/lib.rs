@@ -23,6 +23,27 @@ pub use request::{BODY_LIMIT, Method, PATH_LIMIT, Request, Route};
 use sschat_domain::{Error, Write};
 use std::future::Future;
 
+/// Makes the crate an HTTP component that answers with this handler.
+#[macro_export]
+macro_rules! component {
+    ($handle:path) => {
+        #[cfg(target_family = "wasm")]
+        mod component {
+            use $crate::spin::spin_sdk::wasip3;
+            use $crate::spin::{ErrorCode, Response, Spin, serve};
+            struct Component;
+            wasip3::http::service::export!(Component);
+            impl wasip3::exports::http::handler::Guest for Component {
+                async fn handle(
+                    request: wasip3::http::types::Request,
+                ) -> Result<Response, ErrorCode> {
+                    Ok(serve(request, async |request| $handle(&Spin, &request).await).await)
+                }
+            }
+        }
+    };
+}
+
 /// What a handler runs on.
 pub trait Host {
     /// The key-value store.

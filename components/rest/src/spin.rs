@@ -29,27 +29,6 @@ pub struct Spin;
 #[derive(Debug)]
 pub struct Store(Bucket);
 
-/// Makes the crate an HTTP component that answers with this handler.
-#[macro_export]
-macro_rules! component {
-    ($handle:path) => {
-        #[cfg(target_family = "wasm")]
-        mod component {
-            use $crate::spin::spin_sdk::wasip3;
-            use $crate::spin::{ErrorCode, Response, Spin, serve};
-            struct Component;
-            wasip3::http::service::export!(Component);
-            impl wasip3::exports::http::handler::Guest for Component {
-                async fn handle(
-                    request: wasip3::http::types::Request,
-                ) -> Result<Response, ErrorCode> {
-                    Ok(serve(request, async |request| $handle(&Spin, &request).await).await)
-                }
-            }
-        }
-    };
-}
-
 /// Reads the request, has it handled and makes the answer.
 pub async fn serve<F>(request: types::Request, handle: F) -> types::Response
 where

@@ -11,7 +11,11 @@ use std::io::{self, IoSlice, Write};
 use std::time::Duration;
 
 /// How long a peer may take to answer a close frame and take what was sent before it.
-const CLOSING: Duration = Duration::from_secs(5);
+pub(super) const CLOSING: Duration = Duration::from_secs(5);
+
+/// How long a peer that fell behind may take to read up to its close frame. It costs the
+/// host the rest of one frame meanwhile.
+pub(super) const CATCHING_UP: Duration = Duration::from_secs(30);
 
 /// Where a connection is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,6 +179,8 @@ pub(super) struct Connections {
     pub(super) wheel: Wheel,
     pub(super) now: Tick,
     pub(super) limits: Limits,
+    /// When the drain is over.
+    pub(super) end: Tick,
     /// Connections whose pause or hold ended this turn.
     pub(super) resumed: Vec<ConnectionKey>,
 }
@@ -186,6 +192,7 @@ impl Connections {
             wheel: Wheel::new(),
             now: 0,
             limits,
+            end: Tick::MAX,
             resumed: Vec::new(),
         }
     }
@@ -201,9 +208,10 @@ impl Connections {
         }
     }
 
-    /// Enters the closing phase: the close frame is queued by the caller.
-    pub(super) fn closing(&mut self, key: ConnectionKey, phase: Phase) {
-        let deadline = self.now + ticks(CLOSING);
+    /// Enters the closing phase: the close frame is queued by the caller. The peer has
+    /// `patience` to take it, and no longer than the drain lasts.
+    pub(super) fn closing(&mut self, key: ConnectionKey, phase: Phase, patience: Duration) {
+        let deadline = (self.now + ticks(patience)).min(self.end);
         if let Some(connection) = self.slab.get_mut(key as usize) {
             connection.phase = phase;
             connection.deadline = deadline;
@@ -240,7 +248,7 @@ impl Turn<'_> {
             self.connections.resumed.push(key);
         }
         self.hub.reply(key, |out| push_close(out, code, reason));
-        self.connections.closing(key, Phase::Closing);
+        self.connections.closing(key, Phase::Closing, CLOSING);
     }
 
     /// Lets a paused connection go on, after this call.

@@ -1,6 +1,6 @@
 //! What a shard does with the bytes that arrive.
 
-use super::connection::Phase;
+use super::connection::{CLOSING, Phase};
 use super::shard::Shard;
 use super::{Application, Flow};
 use crate::hub::ConnectionKey;
@@ -136,7 +136,7 @@ impl<A: Application> Shard<A> {
                 None => push_frame(out, Opcode::Close, &[]),
             });
         }
-        self.connections.closing(key, Phase::Ending);
+        self.connections.closing(key, Phase::Ending, CLOSING);
         // Also where nothing is owed any more, so that `settle` would not come by.
         self.connections.resumed.push(key);
     }
@@ -152,7 +152,7 @@ impl<A: Application> Shard<A> {
             self.hub
                 .reply(key, |out| push_close(out, error.code, error.reason));
         }
-        self.connections.closing(key, Phase::Refused);
+        self.connections.closing(key, Phase::Refused, CLOSING);
         self.connections.resumed.push(key);
     }
 }

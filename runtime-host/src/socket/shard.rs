@@ -1,6 +1,6 @@
 //! The event loop of a shard.
 
-use super::connection::{Connection, Connections, Phase, Turn};
+use super::connection::{CATCHING_UP, Connection, Connections, Phase, Turn};
 use super::inbound::READ_BUFFER;
 use super::mailbox::Mailbox;
 use super::timer::{Due, Tick, ticks};
@@ -238,6 +238,7 @@ impl<A: Application> Shard<A> {
     fn drain(&mut self, within: Duration) {
         let over = ticks(within);
         self.drain = Some(over);
+        self.connections.end = self.connections.now + over;
         let keys: Vec<_> = self.connections.slab.iter().map(|(key, _)| key).collect();
         for key in keys {
             self.drain_one(key as ConnectionKey, over);
@@ -251,11 +252,14 @@ impl<A: Application> Shard<A> {
         const LAST_PART: Tick = 2;
         let spread = (over / LAST_PART).max(1);
         let at = self.connections.now + key.wrapping_mul(0x9E37_79B1) % spread;
-        if let Some(connection) = self.connections.get(key)
-            && connection.phase == Phase::Open
-        {
-            connection.deadline = at;
-            self.connections.set_timer(key, at);
+        let end = self.connections.end;
+        if let Some(connection) = self.connections.get(key) {
+            connection.deadline = match connection.phase {
+                Phase::Open => at,
+                _ => connection.deadline.min(end),
+            };
+            let deadline = connection.deadline;
+            self.connections.set_timer(key, deadline);
         }
     }
 
@@ -300,7 +304,7 @@ impl<A: Application> Shard<A> {
         if let Some(connection) = self.connections.get(key) {
             connection.abandon(close::SLOW_CONSUMER, "slow consumer");
         }
-        self.connections.closing(key, Phase::Closing);
+        self.connections.closing(key, Phase::Closing, CATCHING_UP);
         self.flush(key);
     }
 

@@ -1,5 +1,6 @@
 //! Tests of the whole model, over the store in memory.
 
+mod calls;
 mod cost;
 mod crash;
 mod life;

@@ -2,6 +2,7 @@
 //! operation of the store, some of them interrupted, and after each round what is
 //! stored is held against what was acknowledged.
 
+use super::calls::{Call, Done, Op, Round, called, round};
 use super::schedule::{Step, Task, interleave};
 use super::*;
 use crate::access;
@@ -9,48 +10,6 @@ use crate::membership::Missing;
 use crate::memory::Counters;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// An operation. Rooms and users are named by their place among all that ever were.
-#[derive(Debug, Clone, Copy)]
-enum Op {
-    Add(usize, usize),
-    Remove(usize, usize),
-    CreateRoom,
-    CreateUser,
-    RemoveRoom(usize),
-    RemoveUser(usize),
-    Sweep,
-}
-
-/// One round: operations at the same time, and in which order their steps are done.
-#[derive(Debug, Clone)]
-struct Round {
-    operations: Vec<Op>,
-    seed: u64,
-    /// How many of 256 steps are crashes.
-    crashes: usize,
-}
-
-fn operation() -> impl Strategy<Value = Op> {
-    prop_oneof![
-        6 => (0..8usize, 0..8usize).prop_map(|(room, user)| Op::Add(room, user)),
-        4 => (0..8usize, 0..8usize).prop_map(|(room, user)| Op::Remove(room, user)),
-        1 => Just(Op::CreateRoom),
-        1 => Just(Op::CreateUser),
-        2 => (0..8usize).prop_map(Op::RemoveRoom),
-        2 => (0..8usize).prop_map(Op::RemoveUser),
-        1 => Just(Op::Sweep),
-    ]
-}
-
-fn round(crashes: usize) -> impl Strategy<Value = Round> {
-    let operations = prop::collection::vec(operation(), 1..6);
-    (operations, any::<u64>()).prop_map(move |(operations, seed)| Round {
-        operations,
-        seed,
-        crashes,
-    })
-}
 
 /// What is known of a room or a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,15 +29,6 @@ struct Model {
     members: BTreeMap<(RoomId, UserId), bool>,
     made: u64,
     crashed: bool,
-}
-
-/// What became of an operation that was not interrupted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Done {
-    Changed(Outcome),
-    Made(bool),
-    Removed(bool),
-    Swept,
 }
 
 impl Model {
@@ -295,65 +245,6 @@ impl Model {
             assert!(left.len() <= 2, "{left:#?}");
         }
     }
-}
-
-/// A call, with all that it names.
-#[derive(Debug, Clone, Copy)]
-enum Call {
-    Add(Pair),
-    Remove(Pair),
-    CreateRoom(RoomId),
-    CreateUser(UserId),
-    RemoveRoom(RoomId),
-    RemoveUser(UserId),
-    Sweep,
-}
-
-impl Call {
-    async fn run(self, store: &Memory, app: AppId) -> Done {
-        match self {
-            Self::Add(pair) => Done::Changed(membership::add(store, pair).await.unwrap()),
-            Self::Remove(pair) => Done::Changed(membership::remove(store, pair).await.unwrap()),
-            Self::CreateRoom(room) => {
-                Done::Made(tenant::create_room(store, app, room).await.unwrap())
-            }
-            Self::CreateUser(user) => {
-                Done::Made(tenant::create_user(store, app, user).await.unwrap())
-            }
-            Self::RemoveRoom(room) => {
-                Done::Removed(removal::remove_room(store, app, room).await.unwrap())
-            }
-            Self::RemoveUser(user) => {
-                Done::Removed(removal::remove_user(store, app, user).await.unwrap())
-            }
-            Self::Sweep => {
-                removal::sweep(store).await.unwrap();
-                Done::Swept
-            }
-        }
-    }
-
-    fn same(self, other: Self) -> bool {
-        match (self, other) {
-            (Self::Add(a), Self::Add(b)) | (Self::Remove(a), Self::Remove(b)) => {
-                (a.room, a.user) == (b.room, b.user)
-            }
-            (Self::CreateRoom(a), Self::CreateRoom(b))
-            | (Self::RemoveRoom(a), Self::RemoveRoom(b)) => a == b,
-            (Self::CreateUser(a), Self::CreateUser(b))
-            | (Self::RemoveUser(a), Self::RemoveUser(b)) => a == b,
-            _ => false,
-        }
-    }
-}
-
-/// The results of the calls that are this one.
-fn called(calls: &[Call], results: &[Option<Done>], call: Call) -> Vec<Option<Done>> {
-    let found = calls.iter().zip(results);
-    found
-        .filter(|(other, _)| other.same(call))
-        .map(|(_, result)| *result)
-        .collect()
 }
 
 /// What a room or a user is after a round, given whether its record exists.

@@ -2,7 +2,8 @@
 
 use super::{
     Opcode, ProtocolError,
-    deflate::{self, Inflater},
+    assembly::{Assembly, Delivered, Ready},
+    deflate::Inflater,
     header::{self, Expect, Header, MAX_HEADER},
     mask, utf8,
 };
@@ -67,41 +68,6 @@ pub struct Decoder {
     header: [u8; MAX_HEADER],
     header_len: u8,
     mode: Mode,
-}
-
-/// A message or frame that is partly there.
-#[derive(Debug, Default)]
-struct Assembly {
-    /// The frame whose payload is not complete, if any; `len` counts what is missing, `mask` is turned to match.
-    frame: Option<Header>,
-    /// Text or binary once the first frame of a message has begun.
-    message: Option<Opcode>,
-    /// Whether that message is compressed; `payload` is then, too.
-    compressed: bool,
-    payload: Vec<u8>,
-    /// How much of `payload` is known to be UTF-8; used for text only.
-    checked: usize,
-    /// The payload of a control frame that is partly there.
-    control: Vec<u8>,
-    /// What the last call delivered from here and the next one releases.
-    delivered: Option<Delivered>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Delivered {
-    Message,
-    Control,
-}
-
-/// Where a completed payload lies.
-enum Ready {
-    Nothing,
-    /// In the read buffer, between these offsets.
-    Read(Opcode, usize, usize),
-    ReadCompressed(Opcode, usize, usize),
-    Message(Opcode),
-    MessageCompressed(Opcode),
-    Control(Opcode),
 }
 
 impl Default for Decoder {
@@ -329,72 +295,6 @@ impl Decoder {
 
     fn message(&self) -> Option<Opcode> {
         self.assembly.as_deref().and_then(|a| a.message)
-    }
-}
-
-impl Assembly {
-    /// The most bytes that the payload may have.
-    fn limit(&self, limit: usize) -> usize {
-        match self.compressed {
-            true => deflate::wire_limit(limit),
-            false => limit,
-        }
-    }
-
-    /// Takes what `input` has of the current frame.
-    fn fill(&mut self, input: &mut [u8], limit: usize) -> Result<(usize, Ready), ProtocolError> {
-        let Some(mut frame) = self.frame.take() else {
-            return Ok((0, Ready::Nothing));
-        };
-        let count = frame.len.min(input.len());
-        let piece = &mut input[..count];
-        mask::apply(piece, frame.mask);
-        frame.mask = mask::advance(frame.mask, count);
-        frame.len -= count;
-        if frame.opcode.is_control() {
-            self.control.extend_from_slice(piece);
-        } else {
-            self.append(piece, limit)?;
-        }
-        if frame.len > 0 {
-            self.frame = Some(frame);
-            return Ok((count, Ready::Nothing));
-        }
-        Ok((count, self.complete(&frame)))
-    }
-
-    /// Adds to the message, and checks it as far as it is there.
-    fn append(&mut self, piece: &[u8], limit: usize) -> Result<(), ProtocolError> {
-        let len = self.payload.len() + piece.len();
-        if len > self.payload.capacity() {
-            // Doubling keeps many small pieces cheap; beyond the limit nothing can come.
-            let limit = self.limit(limit);
-            let capacity = len.max(2 * self.payload.capacity()).min(limit.max(len));
-            self.payload.reserve_exact(capacity - self.payload.len());
-        }
-        self.payload.extend_from_slice(piece);
-        if self.message == Some(Opcode::Text) && !self.compressed {
-            self.checked += utf8::prefix(&self.payload[self.checked..])?;
-        }
-        Ok(())
-    }
-
-    /// The payload of `frame` is complete.
-    fn complete(&mut self, frame: &Header) -> Ready {
-        if frame.opcode.is_control() {
-            self.delivered = Some(Delivered::Control);
-            return Ready::Control(frame.opcode);
-        }
-        match self.message {
-            Some(opcode) if frame.fin => {
-                self.delivered = Some(Delivered::Message);
-                match self.compressed {
-                    true => Ready::MessageCompressed(opcode),
-                    false => Ready::Message(opcode),
-                }
-            }
-            _ => Ready::Nothing,
-        }
     }
 }
 

@@ -9,6 +9,7 @@
 //! Absent on purpose: other extensions, sockets, time-outs and the answers to pings and close
 //! frames; the caller sends those, because it alone knows its outbox.
 
+mod assembly;
 mod decoder;
 pub mod deflate;
 mod frame;

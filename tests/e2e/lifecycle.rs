@@ -181,3 +181,13 @@ async fn the_log_can_be_json() {
     });
     assert!(objects.count() > 0, "{said}");
 }
+
+/// What the README says first. Everything is built already, so that there is little to do.
+#[tokio::test]
+async fn up_can_build_first() {
+    let host = Host::start(Options::new().arg("--build")).await;
+    for name in ["register", "room", "user", "authority"] {
+        host.says(name).await;
+    }
+    App::register(&host).await.room().await;
+}

@@ -28,6 +28,13 @@ async fn unbroken(page: &mut Page) {
         overflow.as_f64().unwrap() <= 0.0,
         "the page is {overflow} pixels too wide"
     );
+    let below =
+        "document.documentElement.scrollHeight - document.querySelector('footer').offsetTop";
+    let below = page.evaluate(below).await;
+    assert!(
+        below.as_f64().unwrap() < 300.0,
+        "{below} pixels below the end"
+    );
     assert!(page.errors().is_empty(), "{:#?}", page.errors());
 }
 
@@ -92,15 +99,19 @@ async fn members_come_and_go_step_by_step() {
         .await;
 
     page.click("#pane-b .member").await;
-    page.wait_for("document.querySelector('#pane-b .state').textContent.includes('not a member')")
-        .await;
+    page.wait_for(
+        "document.querySelector('#pane-b .state').textContent.includes('not in the room')",
+    )
+    .await;
     say(&mut page, "b", "can you hear me?").await;
     page.wait_for("document.querySelector('#pane-b .wrong') !== null")
         .await;
     say(&mut page, "a", "only among us").await;
     page.click("#pane-b .member").await;
-    page.wait_for("!document.querySelector('#pane-b .state').textContent.includes('not a member')")
-        .await;
+    page.wait_for(
+        "!document.querySelector('#pane-b .state').textContent.includes('not in the room')",
+    )
+    .await;
     say(&mut page, "a", "welcome back").await;
     page.wait_for(&heard("b", "welcome back")).await;
     assert_eq!(page.evaluate(&heard("b", "only among us")).await, false);

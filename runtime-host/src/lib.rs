@@ -13,5 +13,6 @@ mod mount;
 pub mod node;
 pub mod policy;
 pub mod socket;
-pub mod store;
-pub mod wasm;
+
+pub use sschat_store as store;
+pub use sschat_wasm as wasm;

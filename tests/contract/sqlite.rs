@@ -8,8 +8,8 @@ mod queue;
 mod trouble;
 
 use crate::store::{Backend, store_contract};
-use sschat::store::sqlite::SqliteStores;
-use sschat::store::{ChangeListener, Store};
+use sschat_store::sqlite::SqliteStores;
+use sschat_store::{ChangeListener, Store};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;

@@ -13,7 +13,7 @@ pub(crate) mod values;
 
 use bytes::Bytes;
 use futures::FutureExt as _;
-use sschat::store::{Barrier, Change, ChangeListener, Store, StoreError};
+use sschat_store::{Barrier, Change, ChangeListener, Store, StoreError};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;

@@ -174,9 +174,9 @@ fn the_runtime_file_names_stores() {
 #[test]
 fn names_of_variables_are_lower_snake_case() {
     for good in ["registration", "admin_token", "a1_b2"] {
-        assert!(variables::is_valid_name(good), "{good}");
+        assert!(crate::wasm::is_valid_name(good), "{good}");
     }
     for bad in ["", "_", "a_", "_a", "a__b", "A", "a-b", "1a", "a b"] {
-        assert!(!variables::is_valid_name(bad), "{bad}");
+        assert!(!crate::wasm::is_valid_name(bad), "{bad}");
     }
 }

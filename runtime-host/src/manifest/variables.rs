@@ -6,6 +6,7 @@
 
 use super::document::{ManifestError, Node, unknown};
 use super::{Component, Manifest};
+use crate::wasm::is_valid_name;
 use std::collections::{BTreeMap, HashMap};
 
 /// The prefix of environment variables that set variables.
@@ -180,15 +181,4 @@ pub(super) fn read_declared(table: &Node<'_>) -> Result<BTreeMap<String, Variabl
         variables.insert(name, Variable { default, secret });
     }
     Ok(variables)
-}
-
-/// Whether Spin takes `name` as the name of a variable: words of lower-case letters and
-/// digits joined by single underscores, each beginning with a letter.
-pub(crate) fn is_valid_name(name: &str) -> bool {
-    name.split('_').all(|word| {
-        word.starts_with(|c: char| c.is_ascii_lowercase())
-            && word
-                .chars()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
-    })
 }

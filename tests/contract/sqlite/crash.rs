@@ -2,7 +2,7 @@
 
 use crate::store::{entry, get};
 use futures::future::join_all;
-use sschat::store::sqlite::SqliteStores;
+use sschat_store::sqlite::SqliteStores;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Write as _};

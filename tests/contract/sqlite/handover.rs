@@ -3,7 +3,7 @@
 use super::Sqlite;
 use crate::store::{Backend as _, entry, get, set};
 use rusqlite::{Connection, params};
-use sschat::store::sqlite::SqliteStores;
+use sschat_store::sqlite::SqliteStores;
 use std::fs;
 use std::path::Path;
 

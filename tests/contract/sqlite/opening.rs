@@ -4,8 +4,8 @@ use super::Sqlite;
 use crate::store::{get, set};
 use futures::future::join_all;
 use futures::poll;
-use sschat::store::StoreError;
-use sschat::store::sqlite::{OpenError, SqliteStores};
+use sschat_store::StoreError;
+use sschat_store::sqlite::{OpenError, SqliteStores};
 use std::fs;
 use std::pin::pin;
 

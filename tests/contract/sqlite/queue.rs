@@ -4,7 +4,7 @@ use super::Sqlite;
 use crate::store::{Backend as _, entry, get};
 use futures::future::{BoxFuture, join_all};
 use futures::{FutureExt as _, poll};
-use sschat::store::{Barrier, Change, ChangeListener, StoreError, VALUE_LIMIT};
+use sschat_store::{Barrier, Change, ChangeListener, StoreError, VALUE_LIMIT};
 use std::sync::{Arc, Mutex, mpsc};
 
 /// Stops the writer at the first change, as no listener should, until the test lets

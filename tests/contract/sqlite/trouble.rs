@@ -3,8 +3,8 @@
 use super::Sqlite;
 use super::crash::{child, is_child};
 use crate::store::{entry, get, set};
-use sschat::store::sqlite::SqliteStores;
-use sschat::store::{Barrier, Change, ChangeListener, StoreError};
+use sschat_store::sqlite::SqliteStores;
+use sschat_store::{Barrier, Change, ChangeListener, StoreError};
 use std::fs;
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::PathBuf;

@@ -4,7 +4,7 @@ use super::{Backend, Gate, Recorder, entry, get, keys_of, owned, set};
 use bytes::Bytes;
 use futures::future::join_all;
 use futures::poll;
-use sschat::store::{Barrier, Change, ChangeListener};
+use sschat_store::{Barrier, Change, ChangeListener};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 

@@ -3,7 +3,7 @@
 use super::{Backend, Meanwhile, entry, get, is_no_counter, owned, set};
 use bytes::Bytes;
 use futures::future::join_all;
-use sschat::store::Store;
+use sschat_store::Store;
 use std::sync::Arc;
 
 const ROUNDS: u32 = 200;

@@ -3,7 +3,7 @@
 use super::{Backend, get, is_no_counter, set};
 use bytes::Bytes;
 use futures::future::join_all;
-use sschat::store::{Store, StoreError};
+use sschat_store::{Store, StoreError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

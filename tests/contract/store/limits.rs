@@ -2,7 +2,7 @@
 
 use super::{Backend, entry, get, is_too_large, owned};
 use bytes::Bytes;
-use sschat::store::{BATCH_BYTES_LIMIT, BATCH_LIMIT, KEY_LIMIT, VALUE_LIMIT};
+use sschat_store::{BATCH_BYTES_LIMIT, BATCH_LIMIT, KEY_LIMIT, VALUE_LIMIT};
 
 pub(crate) async fn takes_the_largest_and_refuses_larger(backend: &mut dyn Backend) {
     let (key, long) = ("k".repeat(KEY_LIMIT), "k".repeat(KEY_LIMIT + 1));

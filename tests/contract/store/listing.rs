@@ -1,7 +1,7 @@
 //! Listing keys, page by page.
 
 use super::{Backend, Meanwhile, entry, get, owned};
-use sschat::store::Store;
+use sschat_store::Store;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

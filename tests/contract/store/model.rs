@@ -5,7 +5,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use proptest::{collection::vec, option, sample::select};
-use sschat::store::{Store, StoreError};
+use sschat_store::{Store, StoreError};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 

@@ -4,7 +4,7 @@ use super::cache::ReadCache;
 use super::connection::OpenError;
 use super::locked;
 use super::readers::Readers;
-use crate::store::{Barrier, Change, ChangeListener};
+use crate::{Barrier, Change, ChangeListener};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;

@@ -2,12 +2,12 @@
 //! current call, and WASI as std wants it, but inert.
 
 use super::{Answer, CallError, Credential, Identity, Question, ReadError, Reads, Refusal};
+use crate::bindings::authority as bindings;
+use crate::bindings::authority::sschat::policy::{clock, state, types};
 use crate::clock::unix_now;
-use crate::wasm::bindings::authority as bindings;
-use crate::wasm::bindings::authority::sschat::policy::{clock, state, types};
-use crate::wasm::engine::{Compiled, Engines, TICK};
-use crate::wasm::guest::Limits;
-use crate::wasm::logs::{Log, Source};
+use crate::engine::{Compiled, Engines, TICK};
+use crate::guest::Limits;
+use crate::logs::{Log, Source};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

@@ -1,10 +1,10 @@
 //! The interface as a component sees it, over the real embedded store.
 
 use super::*;
-use crate::store::sqlite::SqliteStores;
-use crate::wasm::keyvalue::Stores;
+use crate::keyvalue::Stores;
 use atomics::{Host as _, HostCas};
 use batch::Host as _;
+use sschat_store::sqlite::SqliteStores;
 use store::{Host as _, HostBucket as _};
 use tempfile::TempDir;
 use wasmtime::component::ResourceTable;

@@ -1,4 +1,4 @@
-//! `spin:key-value@3.0.0` over [`crate::store::Store`].
+//! `spin:key-value@3.0.0` over [`sschat_store::Store`].
 //!
 //! A label that the manifest does not grant is `access-denied`. Listing pages
 //! through the store and holds nothing between pages, so it can run beside reads
@@ -8,10 +8,10 @@ use super::bindings::rest::spin::key_value::key_value::{
     Error, Host, HostStore, HostStoreWithStore,
 };
 use super::keyvalue::{self, KeyValue, KeyValueView, LIST_PAGE, OpenStore};
-use crate::store::{Store, StoreError};
 use bytes::Bytes;
 use futures::channel::oneshot;
 use futures::future::BoxFuture;
+use sschat_store::{Store, StoreError};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};

@@ -1,7 +1,7 @@
 //! What both key-value interfaces share: an opened store and its grants.
 
-use crate::store::{KEY_LIMIT, Store, StoreError};
 use bytes::Bytes;
+use sschat_store::{KEY_LIMIT, Store, StoreError};
 use std::collections::HashMap;
 use std::sync::Arc;
 use wasmtime::component::{HasData, ResourceTable};

@@ -1,10 +1,10 @@
 //! What only a writer with a limited file can show.
 
 use super::{Operation, Write, Writer};
-use crate::store::sqlite::connection::{claim_folder, open_writer};
-use crate::store::sqlite::shared::{Shared, Space};
-use crate::store::sqlite::writer::Answer;
-use crate::store::{Barrier, Change, ChangeListener, StoreError};
+use crate::sqlite::connection::{claim_folder, open_writer};
+use crate::sqlite::shared::{Shared, Space};
+use crate::sqlite::writer::Answer;
+use crate::{Barrier, Change, ChangeListener, StoreError};
 use bytes::Bytes;
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;

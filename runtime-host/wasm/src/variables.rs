@@ -3,7 +3,6 @@
 //! Values are resolved once, at start-up; there is no provider that could change them.
 
 use super::bindings::rest::spin::variables::variables::{Error, Host, HostWithStore};
-use crate::manifest::variables::is_valid_name;
 use std::collections::HashMap;
 use wasmtime::component::{Accessor, HasData};
 
@@ -31,4 +30,15 @@ impl<T: Send> HostWithStore<T> for Variables {
         let value = accessor.with(|mut access| access.get().0.get(&name).cloned());
         value.ok_or(Error::Undefined(name))
     }
+}
+
+/// Whether Spin takes `name` as the name of a variable: words of lower-case letters and
+/// digits joined by single underscores, each beginning with a letter.
+pub fn is_valid_name(name: &str) -> bool {
+    name.split('_').all(|word| {
+        word.starts_with(|c: char| c.is_ascii_lowercase())
+            && word
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+    })
 }

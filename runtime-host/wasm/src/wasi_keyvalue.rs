@@ -1,4 +1,4 @@
-//! `wasi:keyvalue@0.2.0-draft2`: store, atomics and batch over [`crate::store::Store`].
+//! `wasi:keyvalue@0.2.0-draft2`: store, atomics and batch over [`sschat_store::Store`].
 //!
 //! Compare-and-swap does what the draft says: `current` reads and remembers, `swap`
 //! writes only if the value is still the remembered one (an absent value counts as
@@ -11,8 +11,8 @@ use super::bindings::rest::wasi::keyvalue::{
     store::{self, Error, KeyResponse},
 };
 use super::keyvalue::{self, KeyValueView, LIST_PAGE, OpenStore};
-use crate::store::{BATCH_LIMIT, KEY_LIMIT, Store, StoreError};
 use bytes::Bytes;
+use sschat_store::{BATCH_LIMIT, KEY_LIMIT, Store, StoreError};
 use std::sync::Arc;
 use wasmtime::component::Resource;
 

@@ -1,7 +1,7 @@
 //! The listing of keys, through the very stream that a component gets.
 
 use super::*;
-use crate::store::sqlite::SqliteStores;
+use sschat_store::sqlite::SqliteStores;
 use std::sync::Mutex;
 use tempfile::TempDir;
 use wasmtime::component::{Lift, Source, StreamConsumer};

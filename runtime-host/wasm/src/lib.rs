@@ -23,6 +23,7 @@
 
 pub mod authority;
 mod bindings;
+mod clock;
 pub mod engine;
 mod guest;
 mod handler;
@@ -33,6 +34,8 @@ pub mod rest;
 mod spin_key_value;
 mod variables;
 mod wasi_keyvalue;
+
+pub use variables::is_valid_name;
 
 /// Log targets that tell, below warnings, what crosses an import: paths and headers, and
 /// with them API keys. Generated bindings do it in spans of the target `wit-bindgen`.

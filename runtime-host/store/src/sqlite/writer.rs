@@ -10,7 +10,7 @@ use super::connection::{DATA_VERSION, DELETE, SET};
 use super::readers::read;
 use super::shared::{Shared, Space};
 use super::unavailable;
-use crate::store::{Barrier, Change, StoreError, counter};
+use crate::{Barrier, Change, StoreError, counter};
 use bytes::Bytes;
 use rusqlite::{Connection, TransactionBehavior, params};
 use std::fs::File;

@@ -5,7 +5,7 @@
 
 use super::connection::{FIRST_KEYS, GET, NEXT_KEYS, OpenError, open_reader};
 use super::{locked, unavailable};
-use crate::store::{StoreError, limits};
+use crate::{StoreError, limits};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::path::{Path, PathBuf};

@@ -4,7 +4,7 @@ use super::Database;
 use super::cache::Lookup;
 use super::shared::{Shared, Space};
 use super::writer::{Outcome, Write};
-use crate::store::{Store, StoreError, StoreFuture, limits};
+use crate::{Store, StoreError, StoreFuture, limits};
 use bytes::Bytes;
 use std::future::ready;
 use std::sync::Arc;

@@ -5,7 +5,7 @@
 
 use super::instance::{Caller, Kind};
 use super::{Answer, CallError, Question, Reads};
-use crate::wasm::engine::{Compiled, Engines};
+use crate::engine::{Compiled, Engines};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use tokio::sync::oneshot;

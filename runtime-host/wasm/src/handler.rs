@@ -9,7 +9,7 @@
 use super::guest::{Grants, Guest};
 use super::logs::Log;
 use super::rest::{IDLE_LIMIT, REUSE_LIMIT};
-use crate::store::BATCH_BYTES_LIMIT;
+use sschat_store::BATCH_BYTES_LIMIT;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

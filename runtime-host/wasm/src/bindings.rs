@@ -21,16 +21,16 @@
 )]
 pub(super) mod rest {
     wasmtime::component::bindgen!({
-        path: "../wit",
+        path: "../../wit",
         world: "sschat:policy/rest-imports",
         imports: {
             "spin:key-value/key-value.[method]store.get-keys": trappable,
             "wasi:keyvalue": async,
         },
         with: {
-            "spin:key-value/key-value.store": crate::wasm::keyvalue::OpenStore,
-            "wasi:keyvalue/store.bucket": crate::wasm::keyvalue::OpenStore,
-            "wasi:keyvalue/atomics.cas": crate::wasm::wasi_keyvalue::Cas,
+            "spin:key-value/key-value.store": crate::keyvalue::OpenStore,
+            "wasi:keyvalue/store.bucket": crate::keyvalue::OpenStore,
+            "wasi:keyvalue/atomics.cas": crate::wasi_keyvalue::Cas,
         },
     });
 }
@@ -42,7 +42,7 @@ pub(super) mod rest {
 )]
 pub(super) mod authority {
     wasmtime::component::bindgen!({
-        path: "../wit",
+        path: "../../wit",
         world: "sschat:policy/authority",
         imports: { default: trappable },
     });

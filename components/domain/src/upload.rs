@@ -223,7 +223,7 @@ impl<'s, S: Write> Upload<'s, S> {
         self.chunks += 1;
         let chunk = std::mem::take(&mut self.rest);
         self.store.set(&key, chunk).await?;
-        // Whoever discards it may not have seen this chunk.
+        // A maker that was discarded stops here, not only in the end.
         let note = key::upload(self.tenant, self.number);
         self.store.exists(&note).await
     }

@@ -6,6 +6,7 @@ pub mod broker;
 pub mod cli;
 pub mod clock;
 pub mod config;
+mod desk;
 pub mod http;
 pub mod hub;
 pub mod manifest;

@@ -35,6 +35,9 @@ pub struct Component {
     /// `tool.sschat.sweep`: a path that the host POSTs to after a deletion and at start-up
     /// until the component answers `{"more":false}`.
     pub sweep: Option<String>,
+    /// `tool.sschat.keeps_policies`: tenants' policies are uploaded to it, and the host
+    /// checks them on the way.
+    pub keeps_policies: bool,
     /// `tool.sschat.reuse`: an instance of the authority may answer many calls, because it
     /// keeps nothing from one to the next. Otherwise each call gets a fresh one.
     pub reuse: bool,
@@ -68,15 +71,19 @@ impl Component {
             role: Role::default(),
             sweep: None,
             reuse: false,
+            keeps_policies: false,
             line: table.line(),
         };
         if let Some(own) = own {
-            own.only(&["role", "sweep", "reuse"])?;
+            own.only(&["role", "sweep", "reuse", "keeps_policies"])?;
             if let Some(role) = own.get("role")? {
                 component.role = read_role(&role)?;
             }
             if let Some(reuse) = own.get("reuse")? {
                 component.reuse = reuse.boolean()?;
+            }
+            if let Some(keeps) = own.get("keeps_policies")? {
+                component.keeps_policies = keeps.boolean()?;
             }
             if let Some(sweep) = own.get("sweep")? {
                 component.sweep = Some(read_sweep(&sweep)?);

@@ -4,7 +4,8 @@
 //! the store may block. Calls wait in one bounded queue.
 
 use super::instance::{Caller, Kind};
-use super::{Answer, CallError, Question, Reads};
+use super::{Answer, CallError, Question};
+use crate::calls::{NoReads, Reads};
 use crate::engine::{Compiled, Engines};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -143,18 +144,5 @@ impl Queue {
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-    }
-}
-
-/// Stands in for the reads of a call whose thread is gone.
-struct NoReads;
-
-impl Reads for NoReads {
-    fn get_many(&mut self, _: &[String]) -> Result<Vec<Option<bytes::Bytes>>, super::ReadError> {
-        Err(super::ReadError::Store("the pool is closed".to_owned()))
-    }
-
-    fn now(&mut self) -> u64 {
-        0
     }
 }

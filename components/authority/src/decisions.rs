@@ -1,9 +1,18 @@
-//! The decisions, over any store and clock.
+//! The decisions, over any store and clock. Who a login is, is in [`crate::login`].
+//!
+//! A tenant's rule is read together with what else a decision reads, and only where
+//! the answer may depend on it.
 
-use crate::token::{self, Unverified};
+use crate::name::Name;
+use sschat_domain::access::{self, Components};
 use sschat_domain::membership::Pair;
-use sschat_domain::record::App;
-use sschat_domain::{AppId, Error, Page, Read, RoomId, UserId, access};
+use sschat_domain::record::{Component, Rule};
+use sschat_domain::{ApiKey, AppId, Error, Page, Read, RoomId, key, tenant};
+
+pub use crate::login::{Credential, Login, log_in};
+
+/// The longest name of a room that the rule `open` accepts, in bytes.
+pub const ROOM_LIMIT: usize = 128;
 
 /// The time, read only where a decision depends on it.
 pub trait Clock {
@@ -21,59 +30,39 @@ pub struct Refusal {
 }
 
 /// An authenticated user of a tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// The tenant.
     pub tenant: AppId,
     /// The user.
-    pub user: UserId,
+    pub user: Name,
 }
 
-/// What a connection presents to log in.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Credential<'a> {
-    /// The app that the connection names.
-    pub app: Option<&'a str>,
-    /// A bare user id.
-    pub user: Option<&'a str>,
-    /// A token; where it is given, `user` may only repeat its `sub`.
-    pub token: Option<&'a str>,
+/// What a tenant uploaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policies {
+    /// The component that is asked.
+    pub active: Option<Stored>,
+    /// The component that runs beside it.
+    pub candidate: Option<Stored>,
+    /// The key of the configuration.
+    pub configuration: String,
 }
 
-/// An accepted login.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Login {
-    /// Who it is.
-    pub who: Identity,
-    /// When it ends, in seconds since the Unix epoch.
-    pub expires: Option<u64>,
+/// An uploaded component, as the store has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// The SHA-256 digest of the bytes, in hex.
+    pub digest: String,
+    /// The keys of its parts, in their order.
+    pub chunks: Vec<String>,
 }
 
-const UNKNOWN_USER: Refusal = refusal("unknown_user", "There is no such user.");
-const TOKEN_REQUIRED: Refusal = refusal(
-    "token_required",
-    "This app takes signed tokens only, not bare user ids.",
-);
+pub(crate) const UNKNOWN_USER: Refusal = refusal("unknown_user", "There is no such user.");
 const NOT_A_MEMBER: Refusal = refusal("not_a_member", "The user is not a member of that room.");
 const NOT_VISIBLE: Refusal = refusal("not_visible", "The two users share no room.");
-const NO_CREDENTIAL: Refusal = refusal("no_credential", "A user id or a token is needed.");
-
-/// Who a login is.
-///
-/// # Errors
-///
-/// Why it is refused.
-pub async fn log_in<S: Read>(
-    store: &S,
-    clock: &impl Clock,
-    presented: Credential<'_>,
-) -> Result<Login, Refusal> {
-    match (presented.token, presented.user) {
-        (Some(token), user) => by_token(store, clock, presented.app, token, user).await,
-        (None, Some(user)) => by_user(store, presented.app, user).await,
-        (None, None) => Err(NO_CREDENTIAL),
-    }
-}
+const UNKNOWN_KEY: Refusal = refusal("unknown_key", "There is no such API key.");
+const UNKNOWN_APP: Refusal = refusal("unknown_app", "There is no such app.");
 
 /// One page of the rooms that `who` is subscribed to.
 ///
@@ -82,58 +71,118 @@ pub async fn log_in<S: Read>(
 /// Why it is refused.
 pub async fn rooms<S: Read>(
     store: &S,
-    who: Identity,
+    who: &Identity,
     cursor: Option<&str>,
 ) -> Result<Page<RoomId>, Refusal> {
-    let page = access::rooms(store, who.tenant, who.user, cursor).await?;
-    page.ok_or(UNKNOWN_USER)
-}
-
-/// Whether `who` may publish in `room`. A room that does not exist, or is another
-/// tenant's, is one that `who` is not a member of.
-///
-/// # Errors
-///
-/// Why it is refused.
-pub async fn may_publish<S: Read>(store: &S, who: Identity, room: &str) -> Result<(), Refusal> {
-    let pair = Pair {
-        tenant: who.tenant,
-        room: room.parse().map_err(|_| NOT_A_MEMBER)?,
-        user: who.user,
-    };
-    if access::is_member(store, pair).await? {
-        return Ok(());
+    if let Name::Id(user) = who.user {
+        let page = access::rooms(store, who.tenant, user, cursor).await?;
+        return page.ok_or(UNKNOWN_USER);
     }
-    Err(NOT_A_MEMBER)
+    if !access::is_open(store, who.tenant).await? {
+        return Err(UNKNOWN_USER);
+    }
+    Ok(Page {
+        ids: Vec::new(),
+        next: None,
+    })
 }
 
-/// Whether `who` may see the presence of `user`: its own, or of one it shares a
-/// room with.
+/// Whether `who` may hear `room`: a member, or, with the rule `open`, anybody.
 ///
 /// # Errors
 ///
 /// Why it is refused.
-pub async fn may_see<S: Read>(store: &S, who: Identity, user: &str) -> Result<(), Refusal> {
-    let user: UserId = user.parse().map_err(|_| NOT_VISIBLE)?;
-    let visible = if user == who.user {
-        let (app, exists) = access::app_and_user(store, who.tenant, user).await?;
-        app.is_some() && exists
+pub async fn may_join<S: Read>(store: &S, who: &Identity, room: &str) -> Result<(), Refusal> {
+    may_enter(store, who, room).await
+}
+
+/// Whether `who` may publish in `room`: where it may hear.
+///
+/// # Errors
+///
+/// Why it is refused.
+pub async fn may_publish<S: Read>(store: &S, who: &Identity, room: &str) -> Result<(), Refusal> {
+    may_enter(store, who, room).await
+}
+
+/// The rooms by which `who` may see the presence of `user`; none are named for
+/// `who` itself, and with the rule `open`.
+///
+/// # Errors
+///
+/// Why it is refused.
+pub async fn may_see<S: Read>(
+    store: &S,
+    who: &Identity,
+    user: &str,
+) -> Result<Vec<RoomId>, Refusal> {
+    let other = if user.is_empty() {
+        Name::ANONYMOUS
     } else {
-        access::share_a_room(store, who.tenant, who.user, user).await?
+        Name::parse(user).ok_or(NOT_VISIBLE)?
     };
-    if visible { Ok(()) } else { Err(NOT_VISIBLE) }
+    if other == who.user {
+        let standing = access::standing(store, who.tenant, other.id()).await?;
+        let counts = standing.registered || standing.rule == Rule::Open;
+        let visible = standing.app.is_some() && counts;
+        return visible.then(Vec::new).ok_or(NOT_VISIBLE);
+    }
+    if let (Some(one), Some(other)) = (who.user.id(), other.id()) {
+        let rooms = access::shared_rooms(store, who.tenant, one, other).await?;
+        return rooms.ok_or(NOT_VISIBLE);
+    }
+    let open = access::is_open(store, who.tenant).await?;
+    open.then(Vec::new).ok_or(NOT_VISIBLE)
+}
+
+/// The tenant whose management key this is.
+///
+/// # Errors
+///
+/// Why it is refused.
+pub async fn tenant_of_key<S: Read>(store: &S, api_key: &str) -> Result<AppId, Refusal> {
+    let api_key: ApiKey = api_key.parse().map_err(|_| UNKNOWN_KEY)?;
+    let found = tenant::authenticate(store, &api_key).await?;
+    found.map(|found| found.id).ok_or(UNKNOWN_KEY)
+}
+
+/// What the tenant uploaded.
+///
+/// # Errors
+///
+/// Why it is refused.
+pub async fn policies_of<S: Read>(store: &S, tenant: &str) -> Result<Policies, Refusal> {
+    let tenant: AppId = tenant.parse().map_err(|_| UNKNOWN_APP)?;
+    let found = access::components(store, tenant).await?;
+    let Components { active, candidate } = found.ok_or(UNKNOWN_APP)?;
+    let stored = |component: Component| Stored {
+        digest: component.digest.to_string(),
+        chunks: (0..component.chunks)
+            .map(|chunk| key::component_chunk(tenant, component.upload, chunk))
+            .collect(),
+    };
+    Ok(Policies {
+        active: active.map(stored),
+        candidate: candidate.map(stored),
+        configuration: key::policy_config(tenant),
+    })
 }
 
 impl Identity {
-    /// The identity of these two ids.
+    /// The identity of this tenant and user, as a login named them.
     ///
     /// # Errors
     ///
-    /// Where either is no id.
+    /// Where either is none.
     pub fn parse(tenant: &str, user: &str) -> Result<Self, Refusal> {
+        let name = if user.is_empty() {
+            Name::ANONYMOUS
+        } else {
+            Name::parse(user).ok_or(UNKNOWN_USER)?
+        };
         Ok(Self {
             tenant: tenant.parse().map_err(|_| UNKNOWN_USER)?,
-            user: user.parse().map_err(|_| UNKNOWN_USER)?,
+            user: name,
         })
     }
 }
@@ -156,73 +205,21 @@ pub(crate) const fn refusal(code: &'static str, reason: &'static str) -> Refusal
     Refusal { code, reason }
 }
 
-/// The original protocol's way: whoever knows the id of a user is that user, unless
-/// the app wants tokens.
-async fn by_user<S: Read>(store: &S, app: Option<&str>, user: &str) -> Result<Login, Refusal> {
-    let user: UserId = user.parse().map_err(|_| UNKNOWN_USER)?;
-    let tenant = match app {
-        Some(app) => app.parse().map_err(|_| UNKNOWN_USER)?,
-        None => {
-            let tenant = access::tenant_of_user(store, user).await?;
-            tenant.ok_or(UNKNOWN_USER)?
+/// A room that does not exist, or is another tenant's, is one that `who` is not a
+/// member of. With the rule `open` a room need not exist.
+async fn may_enter<S: Read>(store: &S, who: &Identity, room: &str) -> Result<(), Refusal> {
+    let allowed = match (room.parse(), who.user.id()) {
+        (Ok(room), Some(user)) => {
+            let tenant = who.tenant;
+            access::may_enter(store, Pair { tenant, room, user }).await?
         }
+        _ => names_a_room(room) && access::is_open(store, who.tenant).await?,
     };
-    let (Some(app), true) = access::app_and_user(store, tenant, user).await? else {
-        return Err(UNKNOWN_USER);
-    };
-    if app.require_token {
-        return Err(TOKEN_REQUIRED);
-    }
-    let who = Identity { tenant, user };
-    Ok(Login { who, expires: None })
+    if allowed { Ok(()) } else { Err(NOT_A_MEMBER) }
 }
 
-async fn by_token<S: Read>(
-    store: &S,
-    clock: &impl Clock,
-    app: Option<&str>,
-    token: &str,
-    user: Option<&str>,
-) -> Result<Login, Refusal> {
-    let unverified = Unverified::parse(token)?;
-    // What the token says is used to find the secret, and believed only once
-    // that secret has verified it.
-    let tenant = token_tenant(&unverified, app)?;
-    let subject = unverified.claims.subject();
-    let subject = subject.ok_or(token::INVALID)?;
-    let (app, exists) = access::app_and_user(store, tenant, subject).await?;
-    let app = app.ok_or(token::INVALID)?;
-    verify(&unverified, &app)?;
-    let expires = unverified.claims.check_times(clock)?;
-    let repeated = user.is_none_or(|user| user.parse() == Ok(subject));
-    if !exists || !repeated {
-        return Err(UNKNOWN_USER);
-    }
-    let who = Identity {
-        tenant,
-        user: subject,
-    };
-    Ok(Login { who, expires })
-}
-
-/// The tenant: what the connection names and what the token claims must agree.
-fn token_tenant(unverified: &Unverified<'_>, app: Option<&str>) -> Result<AppId, Refusal> {
-    let claimed = unverified.claims.app.as_deref();
-    match (app, claimed) {
-        (Some(app), Some(claimed)) if app != claimed => Err(token::INVALID),
-        (Some(app), _) | (None, Some(app)) => app.parse().map_err(|_| token::INVALID),
-        (None, None) => Err(token::INVALID),
-    }
-}
-
-fn verify(unverified: &Unverified<'_>, app: &App) -> Result<(), Refusal> {
-    let secrets = &app.secrets;
-    let verified = secrets
-        .iter()
-        .any(|secret| unverified.signed_with(secret.expose().as_bytes()));
-    if verified {
-        Ok(())
-    } else {
-        Err(token::INVALID)
-    }
+/// Whether a room may be called so: printable ASCII without spaces and slashes.
+fn names_a_room(text: &str) -> bool {
+    let printable = |byte: u8| byte.is_ascii_graphic() && byte != b'/';
+    (1..=ROOM_LIMIT).contains(&text.len()) && text.bytes().all(printable)
 }

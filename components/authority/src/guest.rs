@@ -49,19 +49,47 @@ impl Guest for Authority {
         cursor: Option<String>,
     ) -> Result<types::RoomPage, types::Refusal> {
         let who = identity(&who)?;
-        let page = run(decisions::rooms(&State, who, cursor.as_deref()))?;
+        let page = run(decisions::rooms(&State, &who, cursor.as_deref()))?;
         Ok(types::RoomPage {
             rooms: page.ids.iter().map(ToString::to_string).collect(),
             next: page.next,
         })
     }
 
-    fn may_publish(who: types::Identity, room: String) -> Result<(), types::Refusal> {
-        run(decisions::may_publish(&State, identity(&who)?, &room))
+    fn may_join(who: types::Identity, room: String) -> Result<(), types::Refusal> {
+        run(decisions::may_join(&State, &identity(&who)?, &room))
     }
 
-    fn may_see(who: types::Identity, user: String) -> Result<(), types::Refusal> {
-        run(decisions::may_see(&State, identity(&who)?, &user))
+    fn may_publish(who: types::Identity, room: String) -> Result<(), types::Refusal> {
+        run(decisions::may_publish(&State, &identity(&who)?, &room))
+    }
+
+    fn may_see(who: types::Identity, user: String) -> Result<Vec<String>, types::Refusal> {
+        let rooms = run(decisions::may_see(&State, &identity(&who)?, &user))?;
+        Ok(rooms.iter().map(ToString::to_string).collect())
+    }
+
+    fn tenant_of_key(api_key: String) -> Result<String, types::Refusal> {
+        let tenant = run(decisions::tenant_of_key(&State, &api_key))?;
+        Ok(tenant.to_string())
+    }
+
+    fn policies_of(tenant: String) -> Result<types::Policies, types::Refusal> {
+        let policies = run(decisions::policies_of(&State, &tenant))?;
+        Ok(types::Policies {
+            active: policies.active.map(types::StoredPolicy::from),
+            candidate: policies.candidate.map(types::StoredPolicy::from),
+            configuration: policies.configuration,
+        })
+    }
+}
+
+impl From<decisions::Stored> for types::StoredPolicy {
+    fn from(stored: decisions::Stored) -> Self {
+        Self {
+            digest: stored.digest,
+            chunks: stored.chunks,
+        }
     }
 }
 

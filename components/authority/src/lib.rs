@@ -10,6 +10,8 @@
 pub mod decisions;
 #[cfg(target_family = "wasm")]
 mod guest;
+pub mod login;
+pub mod name;
 pub mod token;
 
 #[cfg(test)]

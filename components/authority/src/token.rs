@@ -2,12 +2,12 @@
 //! section 3.2): HS256, HS384 and HS512, nothing else.
 
 use crate::decisions::{Clock, Refusal, refusal};
+use crate::name::Name;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac};
 use serde::Deserialize;
 use sha2::{Sha256, Sha384, Sha512};
-use sschat_domain::UserId;
 
 /// The longest token, in bytes. A few claims take a few hundred.
 pub const TOKEN_LIMIT: usize = 8 << 10;
@@ -106,8 +106,8 @@ impl<'a> Unverified<'a> {
 impl Claims {
     /// The user that the token is about.
     #[must_use]
-    pub fn subject(&self) -> Option<UserId> {
-        self.sub.as_deref()?.parse().ok()
+    pub fn subject(&self) -> Option<Name> {
+        Name::parse(self.sub.as_deref()?)
     }
 
     /// Holds `exp`, `nbf` and `iat` against the clock, which is read only if one

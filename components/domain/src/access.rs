@@ -4,11 +4,34 @@ use crate::id::{AppId, RoomId, UserId};
 use crate::key;
 use crate::kv::{Error, Read, decode_counter};
 use crate::membership::Pair;
-use crate::record::{App, Member, Pointer, decode_at};
+use crate::record::{App, Component, Member, Place, Pointer, Policy, Rule, decode_at};
 use crate::roster::{Page, Roster, cursor, first_slot};
 
-/// The most slots in one page of [`rooms`], and in one step of [`share_a_room`].
+/// The most slots in one page of [`rooms`], and in one step of [`shared_rooms`].
 pub const SLOTS_PER_STEP: u64 = 100;
+
+/// The most rooms that [`shared_rooms`] names.
+pub const SHARED_ROOMS: usize = 16;
+
+/// What a login is judged by.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// The tenant's record, if it exists.
+    pub app: Option<App>,
+    /// Whether the tenant has the user; not so where none was asked for.
+    pub registered: bool,
+    /// The tenant's rule.
+    pub rule: Rule,
+}
+
+/// The components that a tenant uploaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Components {
+    /// The one that is asked.
+    pub active: Option<Component>,
+    /// The one that runs beside it.
+    pub candidate: Option<Component>,
+}
 
 /// The tenant that a user id belongs to, by its pointer. Grants nothing.
 ///
@@ -38,26 +61,87 @@ pub async fn app_and_user<S: Read>(
     Ok((app, values.get(1).is_some()))
 }
 
+/// As [`app_and_user`], with the tenant's rule; `user` is `None` for a name that no
+/// registered user can have.
+///
+/// # Errors
+///
+/// A failing store, or a record of a newer version.
+pub async fn standing<S: Read>(
+    store: &S,
+    tenant: AppId,
+    user: Option<UserId>,
+) -> Result<Standing, Error> {
+    let mut keys = vec![key::app(tenant), key::policy(tenant)];
+    keys.extend(user.map(|user| key::user(tenant, user)));
+    let values = Values::read(store, &keys).await?;
+    Ok(Standing {
+        app: decode_at(&keys[0], values.get(0))?,
+        registered: values.get(2).is_some(),
+        rule: rule(&keys[1], values.get(1))?,
+    })
+}
+
+/// Whether the tenant exists and its rule is [`Rule::Open`].
+///
+/// # Errors
+///
+/// A failing store, or a record of a newer version.
+pub async fn is_open<S: Read>(store: &S, tenant: AppId) -> Result<bool, Error> {
+    let standing = standing(store, tenant, None).await?;
+    Ok(standing.app.is_some() && standing.rule == Rule::Open)
+}
+
 /// Whether the user is a member of the room: app, room, user and entry.
 ///
 /// # Errors
 ///
 /// A failing store, or a record of a newer version.
 pub async fn is_member<S: Read>(store: &S, pair: Pair) -> Result<bool, Error> {
-    let Pair { tenant, room, user } = pair;
-    let keys = [
-        key::app(tenant),
-        key::room(tenant, room),
-        key::user(tenant, user),
-        pair.key(),
-    ];
+    let keys = member_keys(pair);
     let values = Values::read(store, &keys).await?;
-    let member: Option<Member> = decode_at(&keys[3], values.get(3))?;
-    let exist = (0..3).all(|index| values.get(index).is_some());
-    Ok(exist && member.is_some_and(|member| member.active))
+    member(&keys, &values)
 }
 
-/// One page of the user's rooms, or `None` where app or user don't exist.
+/// Whether the user may hear the room and speak in it: as a member, or because the
+/// tenant's rule is [`Rule::Open`].
+///
+/// # Errors
+///
+/// A failing store, or a record of a newer version.
+pub async fn may_enter<S: Read>(store: &S, pair: Pair) -> Result<bool, Error> {
+    let mut keys = member_keys(pair).to_vec();
+    keys.push(key::policy(pair.tenant));
+    let values = Values::read(store, &keys).await?;
+    let open = rule(&keys[4], values.get(4))? == Rule::Open;
+    let app = values.get(0).is_some();
+    Ok(app && open || member(&keys, &values)?)
+}
+
+/// The components that the tenant uploaded, or `None` where it does not exist.
+///
+/// # Errors
+///
+/// A failing store, or a record of a newer version.
+pub async fn components<S: Read>(store: &S, tenant: AppId) -> Result<Option<Components>, Error> {
+    let keys = [
+        key::app(tenant),
+        key::active_policy(tenant),
+        key::candidate_policy(tenant),
+    ];
+    let values = Values::read(store, &keys).await?;
+    if values.get(0).is_none() {
+        return Ok(None);
+    }
+    let place = |index: usize| decode_at::<Place>(&keys[index], values.get(index));
+    Ok(Some(Components {
+        active: place(1)?.and_then(|place| place.component),
+        candidate: place(2)?.and_then(|place| place.component),
+    }))
+}
+
+/// One page of the user's rooms, or `None` where app or user don't exist. With
+/// [`Rule::Open`] a user who does not exist has no rooms.
 ///
 /// # Errors
 ///
@@ -74,10 +158,18 @@ pub async fn rooms<S: Read>(
         key::app(tenant),
         key::user(tenant, user),
         roster.count_key(),
+        key::policy(tenant),
     ];
     let values = Values::read(store, &keys).await?;
-    if values.get(0).is_none() || values.get(1).is_none() {
+    if values.get(0).is_none() {
         return Ok(None);
+    }
+    if values.get(1).is_none() {
+        let open = rule(&keys[3], values.get(3))? == Rule::Open;
+        return Ok(open.then_some(Page {
+            ids: Vec::new(),
+            next: None,
+        }));
     }
     let count = decode_counter(&keys[2], values.get(2))?;
     let last = count.min(first.saturating_add(SLOTS_PER_STEP - 1));
@@ -86,18 +178,20 @@ pub async fn rooms<S: Read>(
     Ok(Some(Page { ids, next }))
 }
 
-/// Whether both users exist and share at least one room. Walks the rooms of the
-/// one who has fewer slots and stops at the first room shared.
+/// The rooms that make one user's presence visible to the other, at most
+/// [`SHARED_ROOMS`], or `None` where it is not. Walks the rooms of the one who has
+/// fewer slots and stops after the step that found the first room shared. With
+/// [`Rule::Open`] everybody is visible, and no room is named.
 ///
 /// # Errors
 ///
 /// A failing store, or a record of a newer version.
-pub async fn share_a_room<S: Read>(
+pub async fn shared_rooms<S: Read>(
     store: &S,
     tenant: AppId,
     one: UserId,
     other: UserId,
-) -> Result<bool, Error> {
+) -> Result<Option<Vec<RoomId>>, Error> {
     let rosters = [one, other].map(|user| Roster::rooms_of_user(tenant, user));
     let keys = [
         key::app(tenant),
@@ -105,10 +199,14 @@ pub async fn share_a_room<S: Read>(
         key::user(tenant, other),
         rosters[0].count_key(),
         rosters[1].count_key(),
+        key::policy(tenant),
     ];
     let values = Values::read(store, &keys).await?;
+    if values.get(0).is_some() && rule(&keys[5], values.get(5))? == Rule::Open {
+        return Ok(Some(Vec::new()));
+    }
     if (0..3).any(|index| values.get(index).is_none()) {
-        return Ok(false);
+        return Ok(None);
     }
     let ones = decode_counter(&keys[3], values.get(3))?;
     let others = decode_counter(&keys[4], values.get(4))?;
@@ -121,15 +219,37 @@ pub async fn share_a_room<S: Read>(
     let mut first = 1;
     while first <= count {
         let last = count.min(first + SLOTS_PER_STEP - 1);
-        if !step(store, tenant, &users, roster, first, last)
-            .await?
-            .is_empty()
-        {
-            return Ok(true);
+        let mut shared = step(store, tenant, &users, roster, first, last).await?;
+        if !shared.is_empty() {
+            shared.truncate(SHARED_ROOMS);
+            return Ok(Some(shared));
         }
         first = last + 1;
     }
-    Ok(false)
+    Ok(None)
+}
+
+/// What a membership is believed by, in the order that [`member`] expects.
+fn member_keys(pair: Pair) -> [String; 4] {
+    let Pair { tenant, room, user } = pair;
+    [
+        key::app(tenant),
+        key::room(tenant, room),
+        key::user(tenant, user),
+        pair.key(),
+    ]
+}
+
+fn member(keys: &[String], values: &Values) -> Result<bool, Error> {
+    let member: Option<Member> = decode_at(&keys[3], values.get(3))?;
+    let exist = (0..3).all(|index| values.get(index).is_some());
+    Ok(exist && member.is_some_and(|member| member.active))
+}
+
+/// The rule that a tenant's record names; the default where there is none.
+fn rule(key: &str, value: Option<&[u8]>) -> Result<Rule, Error> {
+    let policy: Option<Policy> = decode_at(key, value)?;
+    Ok(policy.unwrap_or_default().rule)
 }
 
 /// The living rooms in the slots `first..=last` of the first user's roster that

@@ -119,41 +119,62 @@ impl ApiKey {
     }
 }
 
-/// The SHA-256 digest of an API key.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct KeyDigest([u8; 32]);
+macro_rules! digest {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq)]
+        pub struct $name([u8; 32]);
 
-impl fmt::Display for KeyDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = [0; 64];
-        write_hex(&self.0, &mut text);
-        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
-    }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let mut text = [0; 64];
+                write_hex(&self.0, &mut text);
+                f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ParseIdError;
+
+            fn from_str(text: &str) -> Result<Self, ParseIdError> {
+                read_hex(text.as_bytes()).map(Self)
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_str(Text(std::marker::PhantomData))
+            }
+        }
+    };
 }
 
-impl fmt::Debug for KeyDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
+digest! {
+    /// The SHA-256 digest of an API key.
+    KeyDigest
+}
+digest! {
+    /// The SHA-256 digest of an uploaded component.
+    ComponentDigest
 }
 
-impl FromStr for KeyDigest {
-    type Err = ParseIdError;
-
-    fn from_str(text: &str) -> Result<Self, ParseIdError> {
-        read_hex(text.as_bytes()).map(Self)
-    }
-}
-
-impl serde::Serialize for KeyDigest {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> serde::Deserialize<'de> for KeyDigest {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Text(std::marker::PhantomData))
+#[allow(dead_code)]
+impl ComponentDigest {
+    /// The digest of the bytes that this hasher was fed.
+    pub(crate) fn of(hasher: Sha256) -> Self {
+        Self(hasher.finalize().into())
     }
 }
 

@@ -55,6 +55,36 @@ pub fn member(tenant: AppId, room: RoomId, user: UserId) -> String {
     format!("{tenant}/member/{room}/{user}")
 }
 
+/// The built-in rule that the tenant chose.
+#[must_use]
+pub fn policy(tenant: AppId) -> String {
+    format!("{tenant}/policy")
+}
+
+/// The component that is asked.
+#[must_use]
+pub fn active_policy(tenant: AppId) -> String {
+    format!("{tenant}/policy/active")
+}
+
+/// The component that runs beside it.
+#[must_use]
+pub fn candidate_policy(tenant: AppId) -> String {
+    format!("{tenant}/policy/candidate")
+}
+
+/// The configuration of the tenant's policy: JSON text, and no record.
+#[must_use]
+pub fn policy_config(tenant: AppId) -> String {
+    format!("{tenant}/policy/config")
+}
+
+/// A part of an uploaded component.
+#[must_use]
+pub fn component_chunk(tenant: AppId, upload: u64, chunk: u64) -> String {
+    format!("{tenant}/policy/component/{upload}/{chunk}")
+}
+
 /// The queue of unfinished removals, of all tenants.
 pub(crate) const DOOMED: &str = "index/doomed";
 

@@ -1,7 +1,7 @@
 //! What a stored value holds. Every record carries the version of its format in
 //! `v`; one written by a newer version is an error, never a guess.
 
-use crate::id::{AppId, KeyDigest, RoomId, UserId};
+use crate::id::{AppId, ComponentDigest, KeyDigest, RoomId, UserId};
 use crate::kv::{Error, Read};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -94,6 +94,45 @@ pub struct Slot<P> {
 pub struct Pointer {
     /// The tenant.
     pub tenant: AppId,
+}
+
+/// What decides before a tenant's own component is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    /// Members of a room hear it and speak in it; users are registered.
+    #[default]
+    Members,
+    /// Whoever knows the app's id joins and publishes, in any room: for development.
+    Open,
+}
+
+/// The built-in rule that a tenant chose; where it is absent, the default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Policy {
+    /// The rule.
+    pub rule: Rule,
+}
+
+/// A place for an uploaded component: the active one, or the candidate. An absent
+/// record is an empty place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Place {
+    /// What is there.
+    pub component: Option<Component>,
+}
+
+/// An uploaded component, all of whose chunks are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Component {
+    /// The digest of its bytes.
+    pub digest: ComponentDigest,
+    /// How many bytes it has.
+    pub size: u64,
+    /// How many chunks they are in.
+    pub chunks: u64,
+    /// The number of its upload, which no other has and which names its chunks.
+    pub upload: u64,
 }
 
 /// What is being removed.

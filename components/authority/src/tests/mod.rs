@@ -1,6 +1,7 @@
 //! Tests of the decisions, over records that the domain wrote.
 
 use crate::decisions::{self, Clock, Credential, Identity, Refusal};
+use crate::name::Name;
 use crate::token::TOKEN_LIMIT;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,6 +14,8 @@ use sschat_domain::record::{App, Secret};
 use sschat_domain::{ApiKey, AppId, RoomId, UserId, removal, tenant};
 use std::cell::Cell;
 
+mod open;
+mod policies;
 mod rules;
 mod tokens;
 
@@ -67,6 +70,12 @@ impl World {
         };
         block_on(tenant::register(&self.store, id, &app)).unwrap();
         Tenant { id, key, secret }
+    }
+
+    /// Whoever knows the id of this app joins and publishes.
+    fn open(&self, tenant: &Tenant) {
+        let key = sschat_domain::key::policy(tenant.id);
+        self.store.put(&key, br#"{"v":1,"rule":"open"}"#);
     }
 
     fn user(&self, tenant: &Tenant, number: u8) -> UserId {
@@ -131,6 +140,13 @@ impl World {
         let verdict = decide();
         let calls = self.store.batches_read() - calls;
         (verdict, calls, self.store.operations() - keys)
+    }
+}
+
+fn identity(tenant: &Tenant, user: UserId) -> Identity {
+    Identity {
+        tenant: tenant.id,
+        user: Name::Id(user),
     }
 }
 

@@ -13,11 +13,8 @@ fn a_bare_user_id_is_a_login_unless_the_app_wants_tokens() {
     );
     let (user, guarded) = (world.user(&app, 1), world.user(&strict, 3));
     let name = user.to_string();
-    let who = Identity {
-        tenant: app.id,
-        user,
-    };
-    assert_eq!(world.by_user(None, &name), Ok(who));
+    let who = identity(&app, user);
+    assert_eq!(world.by_user(None, &name), Ok(who.clone()));
     assert_eq!(world.by_user(Some(app.id), &name), Ok(who));
     assert_eq!(world.by_user(Some(other.id), &name), Err("unknown_user"));
     assert_eq!(
@@ -76,8 +73,14 @@ fn members_publish_and_nobody_else() {
     let room = world.room(&app, 1, &[user]);
     let theirs = world.room(&other, 2, &[stranger]);
     let may = |tenant: AppId, user: UserId, room: &str| {
-        let verdict = decisions::may_publish(&world.store, Identity { tenant, user }, room);
-        block_on(verdict).map_err(|refusal| (checked(refusal.clone()), refusal.reason))
+        let who = Identity {
+            tenant,
+            user: Name::Id(user),
+        };
+        let verdict = block_on(decisions::may_publish(&world.store, &who, room));
+        let join = block_on(decisions::may_join(&world.store, &who, room));
+        assert_eq!(join, verdict);
+        verdict.map_err(|refusal| (checked(refusal.clone()), refusal.reason))
     };
     let not_a_member = may(app.id, guest, &room.to_string()).unwrap_err();
     assert_eq!(not_a_member.0, "not_a_member");
@@ -107,15 +110,15 @@ fn one_sees_oneself_and_those_one_shares_a_room_with() {
     let shared = world.room(&app, 1, &[one, two]);
     world.room(&app, 2, &[three]);
     let may = |user: UserId, other: UserId| {
-        let who = Identity {
-            tenant: app.id,
-            user,
-        };
         let other = other.to_string();
-        block_on(decisions::may_see(&world.store, who, &other)).map_err(checked)
+        let who = identity(&app, user);
+        block_on(decisions::may_see(&world.store, &who, &other)).map_err(checked)
     };
-    assert_eq!(may(one, one), Ok(()));
-    assert_eq!((may(one, two), may(two, one)), (Ok(()), Ok(())));
+    assert_eq!(may(one, one), Ok(vec![]));
+    assert_eq!(
+        (may(one, two), may(two, one)),
+        (Ok(vec![shared]), Ok(vec![shared]))
+    );
     assert_eq!(may(one, three), Err("not_visible"));
     assert_eq!(may(one, UserId::from_random(bytes(9))), Err("not_visible"));
     let leaves = Pair {
@@ -129,7 +132,7 @@ fn one_sees_oneself_and_those_one_shares_a_room_with() {
         (Err("not_visible"), Err("not_visible"))
     );
     block_on(membership::add(&world.store, leaves)).unwrap();
-    assert_eq!(may(one, two), Ok(()));
+    assert_eq!(may(one, two), Ok(vec![shared]));
     assert_eq!(
         block_on(removal::remove_room(&world.store, app.id, shared)),
         Ok(true)
@@ -150,15 +153,12 @@ fn rooms_come_in_pages() {
     let rooms: Vec<_> = (1..=250)
         .map(|number| world.room(&app, number, &[user]))
         .collect();
-    let who = Identity {
-        tenant: app.id,
-        user,
-    };
+    let who = identity(&app, user);
     let mut found = Vec::new();
     let mut cursor = None;
     let mut pages = 0;
     loop {
-        let page = decisions::rooms(&world.store, who, cursor.as_deref());
+        let page = decisions::rooms(&world.store, &who, cursor.as_deref());
         let (page, calls, _) = world.reads(|| block_on(page).unwrap());
         assert!(page.ids.len() <= 100 && calls <= 4);
         found.extend(page.ids);
@@ -169,13 +169,10 @@ fn rooms_come_in_pages() {
         }
     }
     assert_eq!((found, pages), (rooms, 3));
-    let wrong = block_on(decisions::rooms(&world.store, who, Some("x"))).map_err(checked);
+    let wrong = block_on(decisions::rooms(&world.store, &who, Some("x"))).map_err(checked);
     assert_eq!(wrong, Err("invalid_cursor"));
-    let nobody = Identity {
-        tenant: app.id,
-        user: UserId::from_random(bytes(9)),
-    };
-    let unknown = block_on(decisions::rooms(&world.store, nobody, None)).map_err(checked);
+    let nobody = identity(&app, UserId::from_random(bytes(9)));
+    let unknown = block_on(decisions::rooms(&world.store, &nobody, None)).map_err(checked);
     assert_eq!(unknown, Err("unknown_user"));
 }
 
@@ -185,32 +182,29 @@ fn a_decision_reads_as_little_as_it_can() {
     let app = world.tenant(1, false);
     let (user, other) = (world.user(&app, 1), world.user(&app, 2));
     let room = world.room(&app, 1, &[user, other]).to_string();
-    let who = Identity {
-        tenant: app.id,
-        user,
-    };
+    let who = identity(&app, user);
     let name = user.to_string();
     let (_, calls, keys) = world.reads(|| world.by_user(None, &name));
     assert_eq!((calls, keys), (2, 3), "log in by user id");
     let (_, calls, keys) = world.reads(|| world.by_user(Some(app.id), &name));
-    assert_eq!((calls, keys), (1, 2), "log in by user id and app");
+    assert_eq!((calls, keys), (1, 3), "log in by user id and app");
     let token = signed(
         "HS256",
         &json!({"sub": user, "app": app.id}),
         app.secret.expose(),
     );
     let (_, calls, keys) = world.reads(|| world.by_token(None, &token));
-    assert_eq!((calls, keys), (1, 2), "log in by token");
+    assert_eq!((calls, keys), (1, 3), "log in by token");
     let (_, calls, keys) =
-        world.reads(|| block_on(decisions::may_publish(&world.store, who, &room)));
-    assert_eq!((calls, keys), (1, 4), "publish");
-    let (_, calls, keys) = world.reads(|| block_on(decisions::may_see(&world.store, who, &name)));
-    assert_eq!((calls, keys), (1, 2), "see oneself");
+        world.reads(|| block_on(decisions::may_publish(&world.store, &who, &room)));
+    assert_eq!((calls, keys), (1, 5), "publish");
+    let (_, calls, keys) = world.reads(|| block_on(decisions::may_see(&world.store, &who, &name)));
+    assert_eq!((calls, keys), (1, 3), "see oneself");
     let name = other.to_string();
-    let (_, calls, keys) = world.reads(|| block_on(decisions::may_see(&world.store, who, &name)));
-    assert_eq!((calls, keys), (4, 5 + 1 + 2 + 1), "see another");
-    let (_, calls, keys) = world.reads(|| block_on(decisions::rooms(&world.store, who, None)));
-    assert_eq!((calls, keys), (4, 3 + 1 + 1 + 1), "rooms");
+    let (_, calls, keys) = world.reads(|| block_on(decisions::may_see(&world.store, &who, &name)));
+    assert_eq!((calls, keys), (4, 6 + 1 + 2 + 1), "see another");
+    let (_, calls, keys) = world.reads(|| block_on(decisions::rooms(&world.store, &who, None)));
+    assert_eq!((calls, keys), (4, 4 + 1 + 1 + 1), "rooms");
 }
 
 #[test]

@@ -8,13 +8,18 @@ wit_bindgen::generate!({
     world: "authority",
 });
 
-use exports::sschat::policy::decisions::{Credential, Guest, Identity, Login, Refusal, RoomPage};
+use exports::sschat::policy::decisions::{
+    Credential, Guest, Identity, Login, Policies, Refusal, RoomPage,
+};
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The rooms that everybody is a member of.
 const ROOMS: [&str; 4] = ["calm", "trap", "loop", "memory"];
+
+/// The tenant that everybody belongs to.
+const TENANT: &str = "app_00000000000040008000000000000000";
 
 struct Hostile;
 
@@ -28,7 +33,7 @@ impl Guest for Hostile {
             });
         }
         obey(&user);
-        let tenant = "app_00000000000040008000000000000000".to_owned();
+        let tenant = TENANT.to_owned();
         Ok(Login {
             who: Identity { tenant, user },
             expires: None,
@@ -42,14 +47,31 @@ impl Guest for Hostile {
         })
     }
 
+    fn may_join(_who: Identity, room: String) -> Result<(), Refusal> {
+        obey(&room);
+        Ok(())
+    }
+
     fn may_publish(_who: Identity, room: String) -> Result<(), Refusal> {
         obey(&room);
         Ok(())
     }
 
-    fn may_see(_who: Identity, user: String) -> Result<(), Refusal> {
+    fn may_see(_who: Identity, user: String) -> Result<Vec<String>, Refusal> {
         obey(&user);
-        Ok(())
+        Ok(vec![ROOMS[0].to_owned()])
+    }
+
+    fn tenant_of_key(_api_key: String) -> Result<String, Refusal> {
+        Ok(TENANT.to_owned())
+    }
+
+    fn policies_of(tenant: String) -> Result<Policies, Refusal> {
+        Ok(Policies {
+            active: None,
+            candidate: None,
+            configuration: format!("{tenant}/policy/config"),
+        })
     }
 }
 

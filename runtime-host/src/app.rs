@@ -50,6 +50,8 @@ pub struct App {
     server: Arc<Server>,
     stores: OpenStores,
     shards: Arc<Shards<Sessions>>,
+    policy: Arc<Policy>,
+    state: Arc<dyn Store>,
 }
 
 impl App {
@@ -73,9 +75,13 @@ impl App {
         let stores = OpenStores::open(&runtime)?;
         let mounts = mount::mount_all(manifest, config.rest, &engines, &stores.labels, values)?;
         let authority = open_authority(manifest, &engines)?;
-        let policy = open_policy(authority, &engines, state_dir, &stores)?;
-        let desk = Arc::new(PolicyDesk(Arc::clone(&policy.0)));
-        let shards = Arc::new(open_shards(policy, &config.socket, &stores)?);
+        let label = authority.label.clone();
+        let Some(state) = stores.labels.get(&label).cloned() else {
+            bail!(mount::unknown_label(&label));
+        };
+        let policy = open_policy(authority, &engines, state_dir, &state)?;
+        let desk = Arc::new(PolicyDesk(Arc::clone(&policy)));
+        let shards = Arc::new(open_shards(&policy, &label, &config.socket, &stores)?);
         let server = Server::new(Parts {
             routes: mount::routes(manifest, &mounts),
             mounts,
@@ -91,7 +97,19 @@ impl App {
             server: Arc::new(server),
             stores,
             shards,
+            policy,
+            state,
         })
+    }
+
+    /// Where its decisions come from.
+    pub(crate) fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.policy)
+    }
+
+    /// The store that decisions are made over.
+    pub(crate) fn state(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.state)
     }
 
     /// What is printed once the host listens.
@@ -245,28 +263,25 @@ fn open_authority(manifest: &Manifest, engines: &Engines) -> anyhow::Result<Auth
     Ok(Authority { pool, label })
 }
 
-/// Decisions, and the label of the store that they are made over.
+/// Where decisions come from.
 fn open_policy(
     authority: Authority,
     engines: &Engines,
     state_dir: &Path,
-    stores: &OpenStores,
-) -> anyhow::Result<(Arc<Policy>, String)> {
-    let label = authority.label;
-    let Some(state) = stores.labels.get(&label) else {
-        bail!(mount::unknown_label(&label));
-    };
+    state: &Arc<dyn Store>,
+) -> anyhow::Result<Arc<Policy>> {
     let program = std::env::current_exe().context("cannot find this program's file")?;
     let workshop = Workshop::new(engines, program, &[COMPILE], state_dir.join(CACHE));
     let pool = PolicyPool::new().context("cannot start the threads for policies")?;
     let tenants = Tenants::new(pool, workshop, Arc::clone(state));
     let policy = Policy::new(authority.pool, tenants, Arc::clone(state), MEMO);
-    Ok((Arc::new(policy), label))
+    Ok(Arc::new(policy))
 }
 
 /// Joins policy, broker and shards.
 fn open_shards(
-    (policy, label): (Arc<Policy>, String),
+    policy: &Arc<Policy>,
+    label: &str,
     settings: &SocketSettings,
     stores: &OpenStores,
 ) -> anyhow::Result<Shards<Sessions>> {
@@ -277,13 +292,20 @@ fn open_shards(
         post: post.clone(),
         channels: Arc::clone(&channels),
     };
-    let grants = StandingGrants::start(Arc::clone(&policy), Arc::new(reach));
-    stores.listen(&label, Arc::clone(&grants) as Arc<dyn ChangeListener>);
+    let grants = StandingGrants::start(Arc::clone(policy), Arc::new(reach));
+    stores.listen(label, Arc::clone(&grants) as Arc<dyn ChangeListener>);
     let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::new(post.clone()));
     let sessions = node::Settings {
         presence_limit: u32::try_from(settings.presence_limit).unwrap_or(u32::MAX),
     };
-    let node = Arc::new(Node::new(policy, grants, broker, channels, post, sessions));
+    let node = Arc::new(Node::new(
+        Arc::clone(policy),
+        grants,
+        broker,
+        channels,
+        post,
+        sessions,
+    ));
     let limits = socket::Limits {
         message: settings.message_limit,
         queue: settings.queue_limit,

@@ -4,7 +4,7 @@
 use super::answer::Answer;
 use super::trace::{KeyRead, Occasion};
 use super::{Policy, Undecided};
-use crate::wasm::authority::{Question, Refusal};
+use crate::wasm::authority::{Caller, Question, Refusal};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -44,6 +44,20 @@ impl Policy {
             Some(Answer::No(refusal)) => Ok(Err(refusal.clone())),
             _ => Err(Undecided::Unsteady),
         }
+    }
+
+    /// Decides anew whatever is remembered, and remembers nothing: for those who measure.
+    ///
+    /// # Errors
+    /// Where it can't be decided.
+    pub async fn decide_anew(&self, question: &Question) -> Result<Answer, Undecided> {
+        let verdict = self.compute(question, &Occasion::default(), None).await?;
+        verdict.answer().cloned().ok_or(Undecided::Unsteady)
+    }
+
+    /// Calls of the authority on the caller's thread, for those who measure.
+    pub fn caller(&self, reuse: bool) -> Caller {
+        self.authority.caller(reuse)
     }
 
     /// Decides anew, writing down how. The outcome is not remembered.

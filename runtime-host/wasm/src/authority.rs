@@ -5,6 +5,7 @@ mod instance;
 mod pool;
 
 pub use super::calls::{CallError, Identity, Refusal};
+pub use instance::Caller;
 pub use pool::AuthorityPool;
 
 /// What a connection presents to log in.

@@ -38,7 +38,6 @@ pub(super) struct Kind {
     engine: Engine,
     pre: bindings::AuthorityPre<Host>,
     log: Arc<Log>,
-    reuse: bool,
 }
 
 /// The data of an instance's store.
@@ -57,7 +56,6 @@ impl Kind {
         engines: &Engines,
         compiled: &Compiled,
         name: &str,
-        reuse: bool,
     ) -> wasmtime::Result<Self> {
         let engine = engines.traced.clone();
         let mut linker = Linker::new(&engine);
@@ -68,7 +66,6 @@ impl Kind {
             engine,
             pre,
             log: Log::new(name.into()),
-            reuse,
         })
     }
 
@@ -87,18 +84,24 @@ impl Kind {
 }
 
 /// Makes calls on one thread.
-pub(super) struct Caller {
+pub struct Caller {
     kind: Arc<Kind>,
+    reuse: bool,
     live: Option<(Store<Host>, bindings::Authority, u32)>,
 }
 
 impl Caller {
-    pub(super) fn new(kind: Arc<Kind>) -> Self {
-        Self { kind, live: None }
+    pub(super) fn new(kind: Arc<Kind>, reuse: bool) -> Self {
+        Self {
+            kind,
+            reuse,
+            live: None,
+        }
     }
 
-    /// Asks one question. An instance that trapped is never asked again.
-    pub(super) fn call(
+    /// Asks one question, and gives back the reads. An instance that trapped is never
+    /// asked again.
+    pub fn call(
         &mut self,
         question: &Question,
         reads: Box<dyn Reads>,
@@ -129,7 +132,7 @@ impl Caller {
             Ok(answer) => check(answer),
             Err(error) => return finish(store, Err(failed(&error))),
         };
-        if !self.kind.reuse || calls >= REUSE_LIMIT {
+        if !self.reuse || calls >= REUSE_LIMIT {
             return finish(store, answer);
         }
         let reads = host.reads.take();

@@ -40,6 +40,7 @@ struct State {
 /// Asks the authority. Dropping it ends the threads after the calls under way.
 pub struct AuthorityPool {
     queue: Arc<Queue>,
+    kind: Arc<Kind>,
 }
 
 impl std::fmt::Debug for AuthorityPool {
@@ -62,17 +63,17 @@ impl AuthorityPool {
         reuse: bool,
     ) -> anyhow::Result<Self> {
         let kind = Arc::new(
-            Kind::new(engines, compiled, name, reuse)
-                .map_err(|error| anyhow::anyhow!("{error:#}"))?,
+            Kind::new(engines, compiled, name).map_err(|error| anyhow::anyhow!("{error:#}"))?,
         );
         let queue = Arc::new(Queue::default());
         let pool = Self {
             queue: Arc::clone(&queue),
+            kind: Arc::clone(&kind),
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         for index in 0..cores.min(THREADS_LIMIT) {
             let queue = Arc::clone(&queue);
-            let mut caller = Caller::new(Arc::clone(&kind));
+            let mut caller = Caller::new(Arc::clone(&kind), reuse);
             std::thread::Builder::new()
                 .name(format!("authority-{index}"))
                 .spawn(move || {
@@ -84,6 +85,12 @@ impl AuthorityPool {
                 })?;
         }
         Ok(pool)
+    }
+
+    /// Calls on the caller's own thread, for those who measure. `reuse` as in
+    /// [`AuthorityPool::new`].
+    pub fn caller(&self, reuse: bool) -> Caller {
+        Caller::new(Arc::clone(&self.kind), reuse)
     }
 
     /// Asks and waits. Gives `reads` back.

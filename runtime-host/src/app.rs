@@ -258,7 +258,13 @@ fn open_authority(manifest: &Manifest, engines: &Engines) -> anyhow::Result<Auth
     let compiled = engines
         .compile_authority(&component.source)
         .with_context(|| format!("component {name:?}"))?;
-    let pool = AuthorityPool::new(engines, &compiled, name, component.reuse)
+    let bytes = std::fs::read(&component.source)
+        .with_context(|| format!("cannot read {}", component.source.display()))?;
+    let reuse = component.reuse.covers(&bytes);
+    if !reuse {
+        tracing::info!("each call of the authority gets a fresh instance");
+    }
+    let pool = AuthorityPool::new(engines, &compiled, name, reuse)
         .with_context(|| format!("component {name:?}"))?;
     Ok(Authority { pool, label })
 }

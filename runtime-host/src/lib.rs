@@ -7,6 +7,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 mod desk;
+mod digest;
 pub mod http;
 pub mod hub;
 pub mod manifest;

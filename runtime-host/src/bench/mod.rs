@@ -11,6 +11,7 @@ mod decide;
 mod fanout;
 mod fleet;
 mod idle;
+mod noise;
 mod process;
 mod report;
 mod rest;
@@ -46,6 +47,8 @@ enum Scenario {
     Fanout(fanout::Fanout),
     /// Open loop: a fixed rate of messages over many rooms; how long each delivery takes.
     Chat(fanout::Chat),
+    /// The chat beside a tenant whose policy never ends.
+    Noise(noise::Noise),
     /// Many connections that say nothing: memory each.
     Idle(idle::Idle),
     /// Everybody reconnects at once.
@@ -73,6 +76,7 @@ impl Bench {
             Scenario::Decide(scenario) => scenario.run()?,
             Scenario::Fanout(scenario) => scenario.run(&target)?,
             Scenario::Chat(scenario) => scenario.run(&target)?,
+            Scenario::Noise(scenario) => scenario.run(&target)?,
             Scenario::Idle(scenario) => scenario.run(&target)?,
             Scenario::Storm(scenario) => scenario.run(&target)?,
             Scenario::Rest(scenario) => scenario.run(&target)?,

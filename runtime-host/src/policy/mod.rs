@@ -13,6 +13,7 @@ pub mod memo;
 pub mod tenants;
 pub mod trace;
 
+use crate::clock::unix_now;
 use crate::store::{Change, Store};
 use crate::wasm::authority::{self, AuthorityPool, Policies, Question, StoredPolicy};
 use crate::wasm::calls::{CallError, Reads};
@@ -151,6 +152,14 @@ impl Policy {
         };
         counter.fetch_add(1, Ordering::Relaxed);
         let (answer, until) = answered?;
+        // What is over already was true for its moment.
+        let until = until.filter(|until| {
+            let to_come = *until > unix_now();
+            if !to_come {
+                verdict.saw_time();
+            }
+            to_come
+        });
         let expires = match &answer {
             Answer::Login(login) => earlier(login.expires, until),
             _ => until,

@@ -3,6 +3,7 @@
 
 use super::Undecided;
 use super::answer::Answer;
+use crate::digest::sha256;
 use crate::store::Store;
 use crate::wasm::authority::StoredPolicy;
 use crate::wasm::policy::{LoadError, Loaded, PolicyPool, Usage, Workshop};
@@ -10,7 +11,6 @@ use bytes::{Bytes, BytesMut};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -115,7 +115,7 @@ impl Tenants {
     /// # Errors
     /// Why not.
     pub async fn check(&self, bytes: Bytes) -> Result<(), LoadError> {
-        let digest = digest_of(&bytes);
+        let digest = sha256(&bytes);
         self.shelve(&digest, bytes).await.map(drop)
     }
 
@@ -175,7 +175,7 @@ impl Tenants {
             bytes.extend_from_slice(&chunk);
         }
         let bytes = bytes.freeze();
-        if digest_of(&bytes) != stored.digest {
+        if sha256(&bytes) != stored.digest {
             return Err(Undecided::Policy("its component is damaged".to_owned()));
         }
         Ok(bytes)
@@ -251,16 +251,6 @@ impl Tenants {
         let tally = tally.map(|tally| lock(&tally).clone()).unwrap_or_default();
         (tally, self.pool.usage(tenant))
     }
-}
-
-/// SHA-256, as 64 lower-case hex digits.
-fn digest_of(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    let digest = Sha256::digest(bytes);
-    digest.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// An answer in a line.

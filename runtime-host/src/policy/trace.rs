@@ -2,12 +2,12 @@
 
 use super::memo::{Index, Verdict};
 use crate::clock::unix_now;
+use crate::digest::sha256;
 use crate::store::Store;
 use crate::wasm::calls::{Attribute, ReadError, Reads};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -104,12 +104,9 @@ impl Trace {
 }
 
 fn version(value: &[u8]) -> String {
-    use std::fmt::Write;
-    let digest = Sha256::digest(value);
-    digest.iter().take(8).fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    let mut digest = sha256(value);
+    digest.truncate(16);
+    digest
 }
 
 impl Reads for Trace {

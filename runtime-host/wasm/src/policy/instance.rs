@@ -33,6 +33,9 @@ const HOSTCALL_LIMIT: u32 = 4_096;
 const CODE_LIMIT: usize = 64;
 const REASON_LIMIT: usize = 1_024;
 
+const UNFIT_REFUSAL: &str =
+    "a refusal's code is no lower-case words joined by _, or its reason is too long";
+
 /// The longest payload that may take another's place, in bytes.
 const REWRITE_LIMIT: usize = 1 << 20;
 
@@ -316,18 +319,21 @@ fn identity(who: &Identity) -> hooks::Identity {
 
 /// Holds an answer to its bounds.
 fn check(ruling: Ruling, hook: &Hook) -> Result<Ruling, CallError> {
+    let word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     let fits = |refusal: &Refusal| {
-        refusal.code.len() <= CODE_LIMIT && refusal.reason.len() <= REASON_LIMIT
+        (1..=CODE_LIMIT).contains(&refusal.code.len())
+            && refusal.code.bytes().all(word)
+            && refusal.reason.len() <= REASON_LIMIT
     };
     let wrong = match (&ruling.outcome, hook) {
         (Outcome::Each(each), Hook::Join(_, rooms) | Hook::Presence(_, rooms)) => {
             if each.len() == rooms.len() {
-                (!each.iter().flatten().all(fits)).then_some("a refusal is too long")
+                (!each.iter().flatten().all(fits)).then_some(UNFIT_REFUSAL)
             } else {
                 Some("it did not answer for each room")
             }
         }
-        (Outcome::Deny(refusal), _) => (!fits(refusal)).then_some("a refusal is too long"),
+        (Outcome::Deny(refusal), _) => (!fits(refusal)).then_some(UNFIT_REFUSAL),
         (Outcome::Rewrite(payload), _) => {
             (payload.len() > REWRITE_LIMIT).then_some("the rewritten payload is too long")
         }

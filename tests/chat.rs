@@ -50,6 +50,20 @@ impl Chat {
             .expect("the handshake succeeds")
     }
 
+    /// Connects with headers of one's own.
+    pub async fn connect_with(host: &Host, headers: &[(&str, &str)]) -> Self {
+        Self::open(host.address(), POLLING, headers)
+            .await
+            .expect("the handshake succeeds")
+    }
+
+    /// Connects and names an app.
+    pub async fn connect_to(host: &Host, app: &str) -> Self {
+        Self::open(host.address(), &format!("{POLLING}?app={app}"), &[])
+            .await
+            .expect("the handshake succeeds")
+    }
+
     /// Connects to any path with headers of one's own; the HTTP status where the host refuses.
     pub async fn open(
         address: SocketAddr,

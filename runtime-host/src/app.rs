@@ -2,8 +2,9 @@
 
 use crate::broker::memory::MemoryBroker;
 use crate::broker::{Broker, Channels};
-use crate::cli::RuntimeArgs;
+use crate::cli::{COMPILE, RuntimeArgs};
 use crate::config::{Config, SocketSettings};
+use crate::desk::PolicyDesk;
 use crate::http::upgrade::{self, Adopt, Upgraded};
 use crate::http::{Bound, Parts, Readiness, Server};
 use crate::manifest::Manifest;
@@ -13,16 +14,19 @@ use crate::mount;
 use crate::node::{self, Node, Opening, Post, Reach, Sessions};
 use crate::policy::Policy;
 use crate::policy::grants::Grants as StandingGrants;
+use crate::policy::tenants::Tenants;
+use crate::policy::trace::Connection;
 use crate::socket::{self, Prepared, Shards};
 use crate::store::sqlite::SqliteStores;
 use crate::store::{ChangeListener, Store};
 use crate::wasm::authority::AuthorityPool;
 use crate::wasm::engine::{EngineSettings, Engines};
+use crate::wasm::policy::{PolicyPool, Workshop};
 use crate::wasm::rest::Stores;
 use anyhow::{Context, bail};
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +50,8 @@ pub struct App {
     server: Arc<Server>,
     stores: OpenStores,
     shards: Arc<Shards<Sessions>>,
+    policy: Arc<Policy>,
+    state: Arc<dyn Store>,
 }
 
 impl App {
@@ -69,7 +75,13 @@ impl App {
         let stores = OpenStores::open(&runtime)?;
         let mounts = mount::mount_all(manifest, config.rest, &engines, &stores.labels, values)?;
         let authority = open_authority(manifest, &engines)?;
-        let shards = Arc::new(open_shards(authority, &config.socket, &stores)?);
+        let label = authority.label.clone();
+        let Some(state) = stores.labels.get(&label).cloned() else {
+            bail!(mount::unknown_label(&label));
+        };
+        let policy = open_policy(authority, &engines, state_dir, &state)?;
+        let desk = Arc::new(PolicyDesk(Arc::clone(&policy)));
+        let shards = Arc::new(open_shards(&policy, &label, &config.socket, &stores)?);
         let server = Server::new(Parts {
             routes: mount::routes(manifest, &mounts),
             mounts,
@@ -78,13 +90,26 @@ impl App {
             adopt: Arc::new(Door(Arc::clone(&shards))),
             debug_endpoints: config.debug_endpoints,
             readiness: stores.readiness(),
+            desk,
         })?;
         Ok(Self {
             name: manifest.name.clone(),
             server: Arc::new(server),
             stores,
             shards,
+            policy,
+            state,
         })
+    }
+
+    /// Where its decisions come from.
+    pub(crate) fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.policy)
+    }
+
+    /// The store that decisions are made over.
+    pub(crate) fn state(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.state)
     }
 
     /// What is printed once the host listens.
@@ -207,6 +232,11 @@ impl Adopt for Door {
         let opening = Opening {
             endpoint,
             app: upgraded.app,
+            connection: Connection {
+                remote: Some(upgraded.remote.ip()),
+                headers: upgraded.headers,
+                token: None,
+            },
         };
         self.0.adopt(upgraded.stream, upgraded.read, opening);
     }
@@ -228,36 +258,60 @@ fn open_authority(manifest: &Manifest, engines: &Engines) -> anyhow::Result<Auth
     let compiled = engines
         .compile_authority(&component.source)
         .with_context(|| format!("component {name:?}"))?;
-    let pool = AuthorityPool::new(engines, &compiled, name, component.reuse)
+    let bytes = std::fs::read(&component.source)
+        .with_context(|| format!("cannot read {}", component.source.display()))?;
+    let reuse = component.reuse.covers(&bytes);
+    if !reuse {
+        tracing::info!("each call of the authority gets a fresh instance");
+    }
+    let pool = AuthorityPool::new(engines, &compiled, name, reuse)
         .with_context(|| format!("component {name:?}"))?;
     Ok(Authority { pool, label })
 }
 
+/// Where decisions come from.
+fn open_policy(
+    authority: Authority,
+    engines: &Engines,
+    state_dir: &Path,
+    state: &Arc<dyn Store>,
+) -> anyhow::Result<Arc<Policy>> {
+    let program = std::env::current_exe().context("cannot find this program's file")?;
+    let workshop = Workshop::new(engines, program, &[COMPILE], state_dir.join(CACHE));
+    let pool = PolicyPool::new().context("cannot start the threads for policies")?;
+    let tenants = Tenants::new(pool, workshop, Arc::clone(state));
+    let policy = Policy::new(authority.pool, tenants, Arc::clone(state), MEMO);
+    Ok(Arc::new(policy))
+}
+
 /// Joins policy, broker and shards.
 fn open_shards(
-    authority: Authority,
+    policy: &Arc<Policy>,
+    label: &str,
     settings: &SocketSettings,
     stores: &OpenStores,
 ) -> anyhow::Result<Shards<Sessions>> {
-    let label = &authority.label;
-    let Some(state) = stores.labels.get(label) else {
-        bail!(mount::unknown_label(label));
-    };
     let prepared = Prepared::new(settings.shards).context("cannot make event queues")?;
     let post = Post::new(prepared.handles());
     let channels = Arc::new(Channels::new(settings.shards));
-    let policy = Arc::new(Policy::new(authority.pool, Arc::clone(state), MEMO));
     let reach = Reach {
         post: post.clone(),
         channels: Arc::clone(&channels),
     };
-    let grants = StandingGrants::start(Arc::clone(&policy), Arc::new(reach));
+    let grants = StandingGrants::start(Arc::clone(policy), Arc::new(reach));
     stores.listen(label, Arc::clone(&grants) as Arc<dyn ChangeListener>);
     let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::new(post.clone()));
     let sessions = node::Settings {
         presence_limit: u32::try_from(settings.presence_limit).unwrap_or(u32::MAX),
     };
-    let node = Arc::new(Node::new(policy, grants, broker, channels, post, sessions));
+    let node = Arc::new(Node::new(
+        Arc::clone(policy),
+        grants,
+        broker,
+        channels,
+        post,
+        sessions,
+    ));
     let limits = socket::Limits {
         message: settings.message_limit,
         queue: settings.queue_limit,

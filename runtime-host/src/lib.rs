@@ -6,6 +6,8 @@ pub mod broker;
 pub mod cli;
 pub mod clock;
 pub mod config;
+mod desk;
+mod digest;
 pub mod http;
 pub mod hub;
 pub mod manifest;

@@ -63,6 +63,7 @@ fn mount(
         name: name.to_owned(),
         component: RestComponent::new(engines, &compiled, grants, limits)?,
         sweep: component.sweep.clone(),
+        keeps_policies: component.keeps_policies,
     })
 }
 

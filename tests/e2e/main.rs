@@ -13,6 +13,7 @@ mod lifecycle;
 mod live_changes;
 mod openapi;
 mod page;
+mod policies;
 mod rest;
 mod seed_protocol;
 mod websocket;

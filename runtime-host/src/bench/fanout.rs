@@ -60,7 +60,7 @@ pub(super) struct Chat {
     seconds: f64,
 }
 
-fn command(room: &str, publisher: usize, nanoseconds: u64, size: usize) -> String {
+pub(super) fn command(room: &str, publisher: usize, nanoseconds: u64, size: usize) -> String {
     let fill = size.saturating_sub(STAMP);
     format!(
         r#"{{"command":"room","room":"{room}","msg":"{publisher:08x}{nanoseconds:016x}{:x<fill$}"}}"#,
@@ -69,7 +69,7 @@ fn command(room: &str, publisher: usize, nanoseconds: u64, size: usize) -> Strin
 }
 
 /// The publisher and the time in a delivery.
-fn stamp(text: &str) -> Option<(usize, u64)> {
+pub(super) fn stamp(text: &str) -> Option<(usize, u64)> {
     let payload = text.strip_prefix(PREFIX)?;
     let publisher = usize::from_str_radix(payload.get(..8)?, 16).ok()?;
     let time = u64::from_str_radix(payload.get(8..STAMP)?, 16).ok()?;

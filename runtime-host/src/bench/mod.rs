@@ -7,12 +7,15 @@
 //!
 //! Nothing here is used by the host itself.
 
+mod decide;
 mod fanout;
 mod fleet;
 mod idle;
+mod noise;
 mod process;
 mod report;
 mod rest;
+mod revoke;
 mod stage;
 
 use clap::{Args, Subcommand};
@@ -44,12 +47,18 @@ enum Scenario {
     Fanout(fanout::Fanout),
     /// Open loop: a fixed rate of messages over many rooms; how long each delivery takes.
     Chat(fanout::Chat),
+    /// The chat beside a tenant whose policy never ends.
+    Noise(noise::Noise),
     /// Many connections that say nothing: memory each.
     Idle(idle::Idle),
     /// Everybody reconnects at once.
     Storm(idle::Storm),
     /// REST: GET and POST of a room.
     Rest(rest::Rest),
+    /// One decision: by a hook, by the component, from the memo. Starts its own host.
+    Decide(decide::Decide),
+    /// A member is removed under load: how long until it hears nothing.
+    Revoke(revoke::Revoke),
 }
 
 impl Bench {
@@ -58,13 +67,20 @@ impl Bench {
     /// # Errors
     /// Where the host can't be reached, refuses, or loses a message.
     pub fn run(self) -> anyhow::Result<()> {
+        if let Scenario::Decide(scenario) = self.scenario {
+            scenario.run()?.print(self.json);
+            return Ok(());
+        }
         let target = stage::Target::new(&self.url, self.pid)?;
         let report = match self.scenario {
+            Scenario::Decide(scenario) => scenario.run()?,
             Scenario::Fanout(scenario) => scenario.run(&target)?,
             Scenario::Chat(scenario) => scenario.run(&target)?,
+            Scenario::Noise(scenario) => scenario.run(&target)?,
             Scenario::Idle(scenario) => scenario.run(&target)?,
             Scenario::Storm(scenario) => scenario.run(&target)?,
             Scenario::Rest(scenario) => scenario.run(&target)?,
+            Scenario::Revoke(scenario) => scenario.run(&target)?,
         };
         report.print(self.json);
         Ok(())

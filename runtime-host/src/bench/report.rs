@@ -19,6 +19,18 @@ impl Report {
         self.add(name, json!((value * 1_000.0).round() / 1_000.0), unit);
     }
 
+    /// A figure that was added; 0 where none has that name.
+    pub(super) fn value(&self, name: &str) -> f64 {
+        let row = self.rows.iter().find(|(row, ..)| *row == name);
+        row.and_then(|(_, value, _)| value.as_f64()).unwrap_or(0.0)
+    }
+
+    /// The unit of a figure that was added.
+    pub(super) fn unit(&self, name: &str) -> &'static str {
+        let row = self.rows.iter().find(|(row, ..)| *row == name);
+        row.map_or("", |(_, _, unit)| unit)
+    }
+
     /// Adds the percentiles of a histogram of nanoseconds, in microseconds.
     pub(super) fn add_times(&mut self, times: &Histogram<u64>) {
         for (name, quantile) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)] {

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use hdrhistogram::Histogram;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// GET and POST of a room, one after the other.
@@ -27,7 +27,7 @@ impl Rest {
         let get = format!("GET /api/room/{}?apikey={}", stage.rooms[0], stage.key);
         let post = format!("POST /api/room?apikey={}", stage.key);
         for (name, line) in [("GET room", get), ("POST room", post)] {
-            let times = self.load(target, &line)?;
+            let times = load(target.address, &line, self.connections, self.seconds)?;
             report.add(name, "", "");
             report.add_real("requests", times.len() as f64 / self.seconds, "/s");
             report.add_times(&times);
@@ -35,31 +35,34 @@ impl Rest {
         stage.strike(target)?;
         Ok(report)
     }
-
-    fn load(&self, target: &Target, line: &str) -> anyhow::Result<Histogram<u64>> {
-        let request = format!(
-            "{line} HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\n\r\n",
-            target.address
-        );
-        let until = Instant::now() + Duration::from_secs_f64(self.seconds);
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..self.connections)
-                .map(|_| scope.spawn(|| repeat(target, &request, until)))
-                .collect();
-            let mut all = Histogram::new(3)?;
-            for thread in threads {
-                match thread.join() {
-                    Ok(times) => all.add(times?)?,
-                    Err(_) => bail!("a thread panicked"),
-                }
-            }
-            Ok(all)
-        })
-    }
 }
 
-fn repeat(target: &Target, request: &str, until: Instant) -> anyhow::Result<Histogram<u64>> {
-    let mut stream = TcpStream::connect(target.address)?;
+/// Requests on so many kept-alive connections, each with one under way.
+pub(super) fn load(
+    address: SocketAddr,
+    line: &str,
+    connections: usize,
+    seconds: f64,
+) -> anyhow::Result<Histogram<u64>> {
+    let request = format!("{line} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\n\r\n");
+    let until = Instant::now() + Duration::from_secs_f64(seconds);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..connections)
+            .map(|_| scope.spawn(|| repeat(address, &request, until)))
+            .collect();
+        let mut all = Histogram::new(3)?;
+        for thread in threads {
+            match thread.join() {
+                Ok(times) => all.add(times?)?,
+                Err(_) => bail!("a thread panicked"),
+            }
+        }
+        Ok(all)
+    })
+}
+
+fn repeat(address: SocketAddr, request: &str, until: Instant) -> anyhow::Result<Histogram<u64>> {
+    let mut stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
     let mut times = Histogram::new(3)?;
     let mut buffer = vec![0; 64 << 10];

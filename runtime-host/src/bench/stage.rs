@@ -70,6 +70,20 @@ impl Target {
         Ok(body)
     }
 
+    /// `PUT` with a body.
+    pub(super) fn put(&self, path: &str, body: &[u8]) -> anyhow::Result<()> {
+        let url = format!("{}{path}", self.url);
+        let mut response = self.agent.put(&url).send(body).context("PUT")?;
+        if !response.status().is_success() {
+            bail!(
+                "PUT was answered {}: {}",
+                response.status(),
+                response.body_mut().read_to_string()?
+            );
+        }
+        Ok(())
+    }
+
     fn made(&self, path: &str, field: &str) -> anyhow::Result<String> {
         let body = self.call("POST", path)?;
         let id = body[field].as_str();

@@ -121,7 +121,7 @@ impl<'a> Check<'a> {
                 bail!("the authority is to name one label in key_value_stores");
             }
             let compiled = engines.compile_authority(&component.source)?;
-            AuthorityPool::new(engines, &compiled, name, component.reuse)?;
+            AuthorityPool::new(engines, &compiled, name, false)?;
             return Ok(());
         }
         let compiled = engines.compile_rest(&component.source)?;

@@ -5,13 +5,16 @@
 
 mod build;
 mod check;
+mod explain;
 mod log;
 mod up;
 
 pub use build::BuildError;
+pub use explain::ExplainArgs;
 
 use crate::bench::Bench;
 use crate::manifest::settings::{parse_duration, parse_size};
+use crate::wasm::policy::compile_in_child;
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
@@ -39,7 +42,18 @@ pub enum Command {
     Check(CheckArgs),
     /// Measure a running host.
     Bench(Bench),
+    /// Say how a decision of a running host comes about.
+    Explain(ExplainArgs),
+    /// Compile a policy from stdin into a cache, within bounds. The host runs this itself.
+    #[command(hide = true, name = COMPILE)]
+    CompilePolicy {
+        /// The folder of the cache.
+        cache: PathBuf,
+    },
 }
+
+/// The command that the host runs to compile an uploaded policy.
+pub(crate) const COMPILE: &str = "compile-policy";
 
 /// Where the application is.
 #[derive(Debug, Clone, Args)]
@@ -147,6 +161,12 @@ pub fn run() -> ExitCode {
         Command::Build(args) => build::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Bench(bench) => bench.run(),
+        Command::Explain(args) => explain::run(&args),
+        Command::CompilePolicy { cache } => {
+            let (word, code) = compile_in_child(&cache);
+            println!("{word}");
+            return ExitCode::from(code);
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

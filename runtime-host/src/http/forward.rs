@@ -19,6 +19,7 @@ pub(super) struct Forward {
     name: String,
     component: RestComponent,
     sweep: Option<(String, SweepSignal)>,
+    keeps_policies: bool,
 }
 
 impl Forward {
@@ -27,7 +28,13 @@ impl Forward {
             name: mount.name,
             component: mount.component,
             sweep: mount.sweep.map(|path| (path, SweepSignal::default())),
+            keeps_policies: mount.keeps_policies,
         }
+    }
+
+    /// Whether it keeps tenants' policies.
+    pub(super) fn keeps_policies(&self) -> bool {
+        self.keeps_policies
     }
 
     pub(super) fn name(&self) -> &str {
@@ -87,6 +94,27 @@ impl Forward {
                 }
                 response.map(Body::Component)
             }
+            Err(failure) => failed(&failure),
+        }
+    }
+}
+
+impl Forward {
+    /// Lets the component answer a request whose body is here as a whole.
+    pub(super) async fn call_whole(
+        &self,
+        mut request: Request<http_body_util::Full<bytes::Bytes>>,
+        facts: Facts,
+    ) -> Response<Body> {
+        if facts.apply(&mut request).is_err() {
+            return reply::error(
+                StatusCode::BAD_REQUEST,
+                "bad_request",
+                "the Host header is not understood",
+            );
+        }
+        match self.component.call(request).await {
+            Ok(response) => response.map(Body::Component),
             Err(failure) => failed(&failure),
         }
     }

@@ -9,6 +9,7 @@ mod body;
 mod builtin;
 mod forward;
 mod listener;
+pub mod policies;
 mod reply;
 pub mod router;
 mod sweep;
@@ -52,6 +53,8 @@ pub struct Mount {
     pub component: RestComponent,
     /// The path to POST to until it answers `{"more":false}`.
     pub sweep: Option<String>,
+    /// It keeps tenants' policies: what is uploaded is checked first.
+    pub keeps_policies: bool,
 }
 
 /// What the server is made of.
@@ -70,6 +73,8 @@ pub struct Parts {
     pub debug_endpoints: bool,
     /// Asked by `/readyz`.
     pub readiness: Readiness,
+    /// Asked about policies.
+    pub desk: Arc<dyn policies::Desk>,
 }
 
 /// The HTTP side of the host, shared by all connections.
@@ -81,6 +86,7 @@ pub struct Server {
     adopt: Arc<dyn Adopt>,
     debug_endpoints: bool,
     readiness: Readiness,
+    policies: policies::Counter,
 }
 
 impl Server {
@@ -99,6 +105,7 @@ impl Server {
             adopt: parts.adopt,
             debug_endpoints: parts.debug_endpoints,
             readiness: parts.readiness,
+            policies: policies::Counter::new(parts.desk),
         })
     }
 
@@ -136,11 +143,17 @@ impl Server {
         if let Some(response) = builtin::health(&request, &self.readiness).await {
             return response;
         }
+        if path == policies::EXPLAIN {
+            return self.policies.explain(&request).await;
+        }
         if let Some(found) = self.router.find(path) {
             let Some(forward) = self.forwards.get(*found.target) else {
                 return reply::not_found();
             };
             let facts = forward::facts(&found, &request, remote);
+            if forward.keeps_policies() && policies::concerns(&request) {
+                return self.policies.pass(request, facts, forward).await;
+            }
             return forward.call(request, facts, self.limits.body).await;
         }
         if let Some(endpoint) = self.endpoint(path, request.uri().query()) {

@@ -18,6 +18,35 @@ impl Adopt for Adopted {
     }
 }
 
+/// A desk that is never asked: nothing here is mounted.
+struct NoDesk;
+
+impl policies::Desk for NoDesk {
+    fn tenant<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<String, policies::Declined>> {
+        unreachable!()
+    }
+
+    fn check(&self, _: bytes::Bytes) -> BoxFuture<'_, Result<(), policies::Declined>> {
+        unreachable!()
+    }
+
+    fn figures(&self, _: &str) -> serde_json::Value {
+        unreachable!()
+    }
+
+    fn explain<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a std::collections::HashMap<String, String>,
+    ) -> BoxFuture<'a, Result<serde_json::Value, policies::Declined>> {
+        unreachable!()
+    }
+
+    fn component_limit(&self) -> usize {
+        0
+    }
+}
+
 struct Running {
     address: SocketAddr,
     adopted: mpsc::UnboundedReceiver<Upgraded>,
@@ -42,6 +71,7 @@ fn start(debug_endpoints: bool, readiness: Result<(), String>) -> Running {
             let readiness = readiness.clone();
             Box::pin(async move { readiness })
         }),
+        desk: Arc::new(NoDesk),
     });
     let bound = Bound::new(([127, 0, 0, 1], 0).into()).unwrap();
     let address = bound.address();

@@ -45,6 +45,8 @@ pub struct Upgraded {
     pub remote: SocketAddr,
     /// `?app=`: the public id of the tenant that it names, unverified.
     pub app: Option<String>,
+    /// Those headers of the handshake that policies can ask for, names in lower case.
+    pub headers: Box<[(Box<str>, Box<str>)]>,
 }
 
 /// Takes upgraded connections.
@@ -171,11 +173,19 @@ pub(super) fn answer(
     let app = parameter(request.uri().query(), "app")
         .filter(|app| !app.is_empty() && app.len() <= APP_LIMIT)
         .map(str::to_owned);
+    let headers = shown_headers(headers);
     let upgrade = hyper::upgrade::on(&mut request);
     let adopt = adopt.clone();
     tokio::spawn(async move {
-        if let Some(upgraded) = take_socket(upgrade, endpoint, remote, app).await {
-            adopt.adopt(upgraded);
+        if let Some((stream, read)) = take_socket(upgrade).await {
+            adopt.adopt(Upgraded {
+                stream,
+                read,
+                endpoint,
+                remote,
+                app,
+                headers,
+            });
         }
     });
     switching(key)
@@ -202,13 +212,9 @@ fn refused(error: handshake::HandshakeError) -> Response<Body> {
     response
 }
 
-/// Waits for the answer to be written, then takes the socket out of hyper and tokio.
-async fn take_socket(
-    upgrade: OnUpgrade,
-    endpoint: Endpoint,
-    remote: SocketAddr,
-    app: Option<String>,
-) -> Option<Upgraded> {
+/// Waits for the answer to be written, then takes the socket out of hyper and tokio, and
+/// what was read behind the handshake.
+async fn take_socket(upgrade: OnUpgrade) -> Option<(std::net::TcpStream, Bytes)> {
     let upgraded = match upgrade.await {
         Ok(upgraded) => upgraded,
         Err(error) => {
@@ -218,18 +224,43 @@ async fn take_socket(
     };
     let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
     match parts.io.into_inner().into_std() {
-        Ok(stream) => Some(Upgraded {
-            stream,
-            read: parts.read_buf,
-            endpoint,
-            remote,
-            app,
-        }),
+        Ok(stream) => Some((stream, parts.read_buf)),
         Err(error) => {
             tracing::warn!(%error, "a socket could not be handed over");
             None
         }
     }
+}
+
+/// Headers that a policy can ask for beside those that begin with `x-`.
+const SHOWN: [HeaderName; 4] = [
+    header::ORIGIN,
+    header::USER_AGENT,
+    header::ACCEPT_LANGUAGE,
+    header::FORWARDED,
+];
+
+/// A header that begins with `x-` and is no policy's business.
+const SECRET: &str = "x-api-key";
+
+/// Bytes of headers that are kept of one connection, for as long as it lives.
+const SHOWN_BYTES: usize = 1 << 10;
+
+/// What is kept of a handshake's headers.
+fn shown_headers(headers: &HeaderMap) -> Box<[(Box<str>, Box<str>)]> {
+    let mut left = SHOWN_BYTES;
+    headers
+        .iter()
+        .filter(|(name, _)| {
+            let name = name.as_str();
+            (name.starts_with("x-") && name != SECRET) || SHOWN.iter().any(|shown| shown == name)
+        })
+        .filter_map(|(name, value)| {
+            let value = value.to_str().ok()?;
+            left = left.checked_sub(name.as_str().len() + value.len())?;
+            Some((name.as_str().into(), value.into()))
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -15,6 +15,31 @@ pub enum Role {
     Authority,
 }
 
+/// Whether an instance of the authority may answer many calls, because it keeps nothing
+/// from one to the next. Otherwise each call gets a fresh one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Reuse {
+    /// It may not.
+    #[default]
+    Never,
+    /// `true`: whatever stands in the file was built from the shipped sources.
+    Always,
+    /// The component with this SHA-256 may, 64 lower-case hex digits; another one in its
+    /// place may not.
+    Digest(String),
+}
+
+impl Reuse {
+    /// Whether it covers these bytes of a component.
+    pub fn covers(&self, component: &[u8]) -> bool {
+        match self {
+            Self::Never => false,
+            Self::Always => true,
+            Self::Digest(digest) => *digest == crate::digest::sha256(component),
+        }
+    }
+}
+
 /// One component.
 #[derive(Debug, Clone)]
 pub struct Component {
@@ -35,9 +60,11 @@ pub struct Component {
     /// `tool.sschat.sweep`: a path that the host POSTs to after a deletion and at start-up
     /// until the component answers `{"more":false}`.
     pub sweep: Option<String>,
-    /// `tool.sschat.reuse`: an instance of the authority may answer many calls, because it
-    /// keeps nothing from one to the next. Otherwise each call gets a fresh one.
-    pub reuse: bool,
+    /// `tool.sschat.keeps_policies`: tenants' policies are uploaded to it, and the host
+    /// checks them on the way.
+    pub keeps_policies: bool,
+    /// `tool.sschat.reuse`.
+    pub reuse: Reuse,
     /// Where the table stands.
     pub line: usize,
 }
@@ -67,16 +94,20 @@ impl Component {
             },
             role: Role::default(),
             sweep: None,
-            reuse: false,
+            reuse: Reuse::default(),
+            keeps_policies: false,
             line: table.line(),
         };
         if let Some(own) = own {
-            own.only(&["role", "sweep", "reuse"])?;
+            own.only(&["role", "sweep", "reuse", "keeps_policies"])?;
             if let Some(role) = own.get("role")? {
                 component.role = read_role(&role)?;
             }
             if let Some(reuse) = own.get("reuse")? {
-                component.reuse = reuse.boolean()?;
+                component.reuse = read_reuse(&reuse)?;
+            }
+            if let Some(keeps) = own.get("keeps_policies")? {
+                component.keeps_policies = keeps.boolean()?;
             }
             if let Some(sweep) = own.get("sweep")? {
                 component.sweep = Some(read_sweep(&sweep)?);
@@ -158,6 +189,21 @@ fn read_role(role: &Node<'_>) -> Result<Role, ManifestError> {
         "authority" => Ok(Role::Authority),
         other => Err(role.error(unknown("role", other, &["rest", "authority"]))),
     }
+}
+
+fn read_reuse(reuse: &Node<'_>) -> Result<Reuse, ManifestError> {
+    if !reuse.is_string() {
+        return Ok(match reuse.boolean()? {
+            true => Reuse::Always,
+            false => Reuse::Never,
+        });
+    }
+    let digest = reuse.string()?;
+    let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if digest.len() == 64 && digest.bytes().all(hex) {
+        return Ok(Reuse::Digest(digest));
+    }
+    Err(reuse.error("must be true, false or a SHA-256 in 64 lower-case hex digits"))
 }
 
 fn read_sweep(sweep: &Node<'_>) -> Result<String, ManifestError> {

@@ -125,6 +125,8 @@ fn own_tables_refuse_unknown_keys() {
     let own = "[component.a]\nsource = \"a\"\n[component.a.tool.sschat]\n";
     let error = refused(&format!("{own}role = \"authorithy\"\n"));
     assert!(error.contains("did you mean \"authority\""), "{error}");
+    let error = refused(&format!("{own}reuse = \"abc\"\n"));
+    assert!(error.contains("SHA-256"), "{error}");
     let error = refused(&format!("{own}sweep = \"no slash\"\n"));
     assert!(error.contains("begins with /"), "{error}");
     let two = "[component.a]\nsource = \"a\"\ntool.sschat.role = \"authority\"\n\

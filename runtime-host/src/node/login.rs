@@ -1,17 +1,18 @@
 //! Logging in, and what a change of the grant does to a live session.
 
 use super::session::{Place, Who, number};
-use super::{Admission, Command, Sessions, watcher};
+use super::{Admission, Command, Heard, Sessions, watcher};
 use crate::broker::Channel;
 use crate::hub::{ConnectionKey, RoomKey};
-use crate::policy::grants::Refused;
+use crate::policy::grants::{Presented, Refused};
 use crate::policy::memo::Watcher;
+use crate::policy::trace::Connection;
 use crate::socket::{Flow, Turn};
 use crate::wasm::authority::{Credential, Refusal};
 use sschat_protocol::close;
 use sschat_protocol::seed;
 use std::cmp::Reverse;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 impl Sessions {
@@ -32,13 +33,21 @@ impl Sessions {
         session.watcher = watcher;
         session.held = 0;
         session.granted = 0;
-        let credential = Credential {
-            app: session.app.as_deref().map(str::to_owned),
-            user: user.map(str::to_owned),
-            token: token.map(str::to_owned),
+        let connection = Connection {
+            token: token.map(Box::from),
+            ..(*session.connection).clone()
+        };
+        session.connection = Arc::new(connection);
+        let presented = Presented {
+            credential: Credential {
+                app: session.app.as_deref().map(str::to_owned),
+                user: user.map(str::to_owned),
+                token: token.map(str::to_owned),
+            },
+            connection: Arc::clone(&session.connection),
         };
         let node = Arc::clone(&self.node);
-        node.grants.begin(watcher, credential);
+        node.grants.begin(watcher, presented);
         if let Some(outcome) = node.grants.recall(watcher) {
             let outcome = outcome.map(|grant| node.admission(grant));
             self.admit(key, outcome, turn);
@@ -94,10 +103,10 @@ impl Sessions {
             }
         };
         let user = Arc::clone(&admission.user);
-        let rooms = admission.channels.iter().map(|channel| &*channel.room);
+        let rooms = admission.channels.iter().map(|heard| &*heard.channel.room);
         self.answer(key, turn, |out| seed::login_ok(out, &user, rooms));
-        for channel in &admission.channels {
-            self.enter(key, channel, turn);
+        for heard in &admission.channels {
+            self.enter(key, heard, turn);
         }
         let Some(session) = self.session(key) else {
             return;
@@ -107,16 +116,27 @@ impl Sessions {
             user: Arc::clone(&admission.user),
         });
         session.granted = admission.epoch;
+        session.may_publish = admission.may_publish;
         let (watcher, held) = (session.watcher, session.held);
-        if let Some(expires) = admission.expires {
-            session.expires = expires;
-            self.expiring.push(Reverse((expires, watcher)));
-        }
+        self.note_times(watcher, &admission);
         if admission.epoch >= held {
             turn.release(key);
         }
         if self.node.broker.arrived(&admission.tenant, &admission.user) {
-            self.announce(&admission.user, true, &admission.channels);
+            let channels = admission.channels.into_iter().map(|heard| heard.channel);
+            self.announce(&admission.user, true, &channels.collect::<Vec<_>>());
+        }
+    }
+
+    /// Notes when the login ends and when the grant is to be evaluated anew.
+    fn note_times(&mut self, watcher: Watcher, admission: &Admission) {
+        if let Some(session) = self.find(watcher).and_then(|key| self.session(key)) {
+            session.expires = admission.expires.unwrap_or(u64::MAX);
+            session.renew = admission.renew.unwrap_or(u64::MAX);
+        }
+        let times = admission.expires.into_iter().chain(admission.renew);
+        for at in times {
+            self.timed.push(Reverse((at, watcher)));
         }
     }
 
@@ -149,10 +169,12 @@ impl Sessions {
         // Also where a newer hold goes on: the next outcome knows nothing of these rooms.
         turn.forfeit(key, &left);
         self.enter_new(key, &admission.channels, turn);
+        self.note_times(watcher, &admission);
         let Some(session) = self.session(key) else {
             return;
         };
         session.granted = admission.epoch;
+        session.may_publish = admission.may_publish;
         if admission.epoch >= session.held {
             turn.release(key);
         }
@@ -162,10 +184,10 @@ impl Sessions {
     fn leave_all_but(
         &mut self,
         key: ConnectionKey,
-        keep: &[Arc<Channel>],
+        keep: &[Heard],
         turn: &mut Turn<'_>,
     ) -> Vec<RoomKey> {
-        let keep: HashSet<u64> = keep.iter().map(|channel| channel.id).collect();
+        let keep: HashSet<u64> = keep.iter().map(|heard| heard.channel.id).collect();
         let Some(session) = self.session(key) else {
             return Vec::new();
         };
@@ -184,38 +206,46 @@ impl Sessions {
         left
     }
 
-    fn enter_new(&mut self, key: ConnectionKey, wanted: &[Arc<Channel>], turn: &mut Turn<'_>) {
+    fn enter_new(&mut self, key: ConnectionKey, wanted: &[Heard], turn: &mut Turn<'_>) {
         let Some(session) = self.session(key) else {
             return;
         };
-        let had: HashSet<u64> = session
+        let mut had: HashMap<u64, &mut Place> = session
             .places
-            .iter()
-            .map(|place| place.channel.id)
+            .iter_mut()
+            .map(|place| (place.channel.id, place))
             .collect();
-        for channel in wanted {
-            if !had.contains(&channel.id) {
-                self.enter(key, channel, turn);
-                self.answer(key, turn, |out| seed::membership(out, true, &channel.room));
+        let mut new = Vec::new();
+        for heard in wanted {
+            match had.get_mut(&heard.channel.id) {
+                Some(place) => place.presence = heard.presence,
+                None => new.push(heard),
             }
+        }
+        for heard in new {
+            self.enter(key, heard, turn);
+            let room = &heard.channel.room;
+            self.answer(key, turn, |out| seed::membership(out, true, room));
         }
     }
 
-    fn enter(&mut self, key: ConnectionKey, channel: &Arc<Channel>, turn: &mut Turn<'_>) {
+    pub(super) fn enter(&mut self, key: ConnectionKey, heard: &Heard, turn: &mut Turn<'_>) {
         let shard = self.shard;
         let Some(session) = self.session(key) else {
             return;
         };
         let format = number(session.format());
+        let channel = &heard.channel;
         channel.entered(shard);
         session.places.push(Place {
             channel: Arc::clone(channel),
             seat: turn.hub.enter(channel.id, format, key),
             speak: None,
+            presence: heard.presence,
         });
     }
 
-    fn leave(
+    pub(super) fn leave(
         &mut self,
         seat: crate::hub::Seat,
         channel: &Channel,
@@ -241,6 +271,7 @@ impl Sessions {
         let who = session.who.take();
         let places = std::mem::take(&mut session.places);
         session.expires = u64::MAX;
+        session.renew = u64::MAX;
         session.waiting = None;
         if watcher != Watcher::MAX {
             self.node.grants.end(watcher);

@@ -7,6 +7,7 @@
 //!
 //! Absent on purpose: sockets ([`crate::socket`]), rules ([`crate::policy`]), records.
 
+mod join;
 mod login;
 mod presence;
 mod publish;
@@ -17,8 +18,10 @@ pub use sessions::Sessions;
 
 use crate::broker::{Broker, Channel, Channels, Mail, Publication};
 use crate::hub::ConnectionKey;
+use crate::policy::answer;
 use crate::policy::grants::{self, Grant, Grants, HoldGuard, Refused};
 use crate::policy::memo::{Verdict, Watcher};
+use crate::policy::trace::Connection;
 use crate::policy::{Policy, Undecided};
 use crate::socket::ShardHandle;
 use sschat_protocol::seed::Format;
@@ -40,6 +43,8 @@ pub struct Opening {
     pub endpoint: Endpoint,
     /// The public id of the app that it named.
     pub app: Option<String>,
+    /// What a policy can ask about it.
+    pub connection: Connection,
 }
 
 /// Settings of the use cases.
@@ -55,8 +60,18 @@ pub struct Admission {
     pub(crate) tenant: Arc<str>,
     pub(crate) user: Arc<str>,
     pub(crate) expires: Option<u64>,
-    pub(crate) channels: Vec<Arc<Channel>>,
+    pub(crate) may_publish: bool,
+    pub(crate) channels: Vec<Heard>,
+    pub(crate) renew: Option<u64>,
     pub(crate) epoch: u32,
+}
+
+/// A room that a session hears.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    pub(crate) channel: Arc<Channel>,
+    /// Whether the session may know who is online there.
+    pub(crate) presence: bool,
 }
 
 /// What other threads tell a shard's sessions.
@@ -147,16 +162,18 @@ impl Node {
 }
 
 fn admit(channels: &Channels, grant: Grant) -> Admission {
-    let tenant = grant.who.tenant;
+    let tenant = grant.login.who.tenant;
+    let heard = |heard: &answer::Heard| Heard {
+        channel: channels.get(&tenant, &heard.room),
+        presence: heard.presence,
+    };
     Admission {
-        channels: grant
-            .rooms
-            .iter()
-            .map(|room| channels.get(&tenant, room))
-            .collect(),
+        channels: grant.rooms.iter().map(heard).collect(),
         tenant: tenant.into(),
-        user: grant.who.user.into(),
-        expires: grant.expires,
+        user: grant.login.who.user.into(),
+        expires: grant.login.expires,
+        may_publish: grant.login.may_publish,
+        renew: grant.renew,
         epoch: grant.epoch,
     }
 }

@@ -3,10 +3,11 @@
 use super::session::JSON;
 use super::{Command, Sessions};
 use crate::broker::Channel;
-use crate::hub::ConnectionKey;
+use crate::hub::{ConnectionKey, RoomKey};
+use crate::policy::answer::Answer;
 use crate::policy::memo::Verdict;
 use crate::socket::{Flow, Turn};
-use crate::wasm::authority::{Answer, Question};
+use crate::wasm::authority::Question;
 use sschat_protocol::seed;
 use sschat_protocol::websocket::{Opcode, push_frame};
 use std::sync::Arc;
@@ -52,7 +53,8 @@ impl Sessions {
         let mut connections: Vec<ConnectionKey> = Vec::new();
         for channel in &notice.channels {
             if let Some(room) = turn.hub.room(channel.id) {
-                connections.extend(turn.hub.members(room, JSON));
+                let members = turn.hub.members(room, JSON);
+                connections.extend(members.filter(|key| self.sees(*key, room)));
             }
         }
         connections.sort_unstable();
@@ -73,6 +75,13 @@ impl Sessions {
         });
     }
 
+    /// Whether the connection may know who is online in the room.
+    fn sees(&mut self, key: ConnectionKey, room: RoomKey) -> bool {
+        self.session(key)
+            .and_then(|session| session.seated(room))
+            .is_some_and(|place| place.presence)
+    }
+
     /// Answers whether a user is online.
     pub(super) fn ping(
         &mut self,
@@ -90,7 +99,7 @@ impl Sessions {
         };
         let tenant = Arc::clone(&who.tenant);
         let question = |identity| Question::MaySee(identity, user.to_owned());
-        let Some(verdict) = self.verdict(key, question, text, decided) else {
+        let Some(verdict) = self.verdict(key, question, (text, None), decided) else {
             return Flow::Pause;
         };
         match verdict.answer() {

@@ -4,9 +4,11 @@ use super::session::{JSON, TEXT, Waiting};
 use super::{Command, Sessions};
 use crate::broker::{Channel, Fanout, Publication};
 use crate::hub::{ConnectionKey, RoomKey, Seat};
+use crate::policy::answer::Answer;
 use crate::policy::memo::Verdict;
+use crate::policy::trace::Occasion;
 use crate::socket::{Flow, Turn};
-use crate::wasm::authority::{Answer, Identity, Question};
+use crate::wasm::authority::{Identity, Question};
 use sschat_protocol::seed::{self, ErrorCode};
 use sschat_protocol::websocket::{Opcode, push_frame};
 use std::sync::Arc;
@@ -36,8 +38,12 @@ impl Sessions {
             self.speak(key, &channel, Some(seat), (message, &from), turn);
             return Flow::Continue;
         }
+        if !session.may_publish {
+            let code = ErrorCode::Denied.as_str();
+            return self.refuse(key, turn, code, "this login may not publish");
+        }
         let question = |identity| Question::MayPublish(identity, room.to_owned());
-        match self.verdict(key, question, text, decided) {
+        match self.verdict(key, question, (text, Some(message)), decided) {
             None => Flow::Pause,
             Some(verdict) => self.speak_if(key, room, (message, &from), &verdict, turn),
         }
@@ -51,20 +57,22 @@ impl Sessions {
         verdict: &Arc<Verdict>,
         turn: &mut Turn<'_>,
     ) -> Flow {
-        match verdict.answer() {
-            Some(Answer::Yes) => {}
+        let (message, from) = said;
+        let message = match verdict.answer() {
+            Some(Answer::Yes) => message,
+            Some(Answer::Rewrite(payload)) => payload,
             Some(Answer::No(refusal)) => {
                 return self.refuse(key, turn, &refusal.code, &refusal.reason);
             }
             _ => return Flow::Continue,
-        }
+        };
         let node = Arc::clone(&self.node);
         let Some(session) = self.session(key) else {
             return Flow::Continue;
         };
         let (channel, seat) = match session.place(room) {
             Some(place) => {
-                place.speak = Some(Arc::clone(verdict));
+                place.speak = verdict.keeps().then(|| Arc::clone(verdict));
                 (Arc::clone(&place.channel), Some(place.seat))
             }
             // It may speak where it does not listen.
@@ -73,7 +81,7 @@ impl Sessions {
                 None => return Flow::Continue,
             },
         };
-        self.speak(key, &channel, seat, said, turn);
+        self.speak(key, &channel, seat, (message, from), turn);
         Flow::Continue
     }
 
@@ -154,7 +162,7 @@ impl Sessions {
         &mut self,
         key: ConnectionKey,
         question: impl FnOnce(Identity) -> Question,
-        text: &str,
+        (text, payload): (&str, Option<&str>),
         decided: Option<&Arc<Verdict>>,
     ) -> Option<Arc<Verdict>> {
         // It may have ended on its way here: then it is as if it had not been decided.
@@ -173,9 +181,13 @@ impl Sessions {
         }
         session.waiting = Some(Box::new(Waiting { text: text.into() }));
         let watcher = session.watcher;
+        let occasion = Occasion {
+            connection: Some(Arc::clone(&session.connection)),
+            payload: payload.map(Arc::from),
+        };
         let shard = self.shard;
         self.node.runtime.spawn(async move {
-            let outcome = node.policy.decide(question).await;
+            let outcome = node.policy.decide(question, &occasion).await;
             node.post.tell(shard, Command::Decided(watcher, outcome));
         });
         None

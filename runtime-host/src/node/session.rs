@@ -4,6 +4,7 @@ use super::{Endpoint, Opening};
 use crate::broker::Channel;
 use crate::hub::{RoomKey, Seat};
 use crate::policy::memo::{Verdict, Watcher};
+use crate::policy::trace::Connection;
 use sschat_protocol::seed::Format;
 use std::sync::Arc;
 
@@ -19,6 +20,8 @@ pub(super) struct Place {
     pub(super) seat: Seat,
     /// The verdict that lets it speak here: the publish path looks at nothing else.
     pub(super) speak: Option<Arc<Verdict>>,
+    /// Whether it may know who is online here.
+    pub(super) presence: bool,
 }
 
 /// A command that waits for a decision.
@@ -32,6 +35,8 @@ pub(super) struct Session {
     pub(super) watcher: Watcher,
     pub(super) endpoint: Endpoint,
     pub(super) app: Option<Box<str>>,
+    /// What a policy can ask about the connection.
+    pub(super) connection: Arc<Connection>,
     pub(super) who: Option<Who>,
     pub(super) places: Vec<Place>,
     pub(super) waiting: Option<Box<Waiting>>,
@@ -41,6 +46,12 @@ pub(super) struct Session {
     pub(super) granted: u32,
     /// When its login ends, in seconds since the epoch.
     pub(super) expires: u64,
+    /// When its grant is to be evaluated anew, in seconds since the epoch.
+    pub(super) renew: u64,
+    /// How many rooms it named itself.
+    pub(super) joined: usize,
+    /// Whether its policy lets it publish at all.
+    pub(super) may_publish: bool,
 }
 
 impl Session {
@@ -49,12 +60,16 @@ impl Session {
             watcher: Watcher::MAX,
             endpoint: opening.endpoint,
             app: opening.app.map(String::into_boxed_str),
+            connection: Arc::new(opening.connection),
             who: None,
             places: Vec::new(),
             waiting: None,
             held: 0,
             granted: 0,
             expires: u64::MAX,
+            renew: u64::MAX,
+            joined: 0,
+            may_publish: true,
         }
     }
 

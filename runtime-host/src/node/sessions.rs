@@ -22,8 +22,9 @@ pub struct Sessions {
     pub(super) sessions: Vec<Option<Box<Session>>>,
     /// The number of the shard's latest login.
     pub(super) serial: u32,
-    /// Logins that end by themselves, the next first.
-    pub(super) expiring: BinaryHeap<Reverse<(u64, Watcher)>>,
+    /// Logins that end by themselves and grants that have to be evaluated anew by then,
+    /// the next first.
+    pub(super) timed: BinaryHeap<Reverse<(u64, Watcher)>>,
     /// Where a payload is encoded before its frame's header can be.
     pub(super) scratch: Vec<u8>,
 }
@@ -36,7 +37,7 @@ impl Sessions {
             shard,
             sessions: Vec::new(),
             serial: 0,
-            expiring: BinaryHeap::new(),
+            timed: BinaryHeap::new(),
             scratch: Vec::new(),
         }
     }
@@ -111,6 +112,8 @@ impl Sessions {
             Ok(seed::Command::Room { room, msg }) => {
                 self.publish(key, (&room, msg.get()), text, decided, turn)
             }
+            Ok(seed::Command::Join { room }) => self.join(key, &room, text, decided, turn),
+            Ok(seed::Command::Leave { room }) => self.leave_named(key, &room, turn),
             Ok(seed::Command::Ping { user }) => self.ping(key, &user, text, decided, turn),
         }
     }
@@ -133,6 +136,30 @@ impl Sessions {
         };
         if flow == Flow::Continue {
             turn.resume(key);
+        }
+    }
+
+    /// Ends a login whose time is over, or asks for its grant anew.
+    fn time_has_come(
+        &mut self,
+        key: ConnectionKey,
+        watcher: Watcher,
+        now: u64,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(session) = self.session(key) else {
+            return;
+        };
+        if session.expires <= now {
+            self.let_go(key, turn);
+            turn.close(key, close::REVOKED, "the login has expired");
+            return;
+        }
+        if session.renew <= now {
+            session.renew = u64::MAX;
+            if let Some(epoch) = self.node.grants.renew(watcher) {
+                self.hold(&[(watcher, epoch)], turn);
+            }
         }
     }
 
@@ -219,18 +246,17 @@ impl Application for Sessions {
     }
 
     fn tick(&mut self, turn: &mut Turn<'_>) {
-        if self.expiring.is_empty() {
+        if self.timed.is_empty() {
             return;
         }
         let now = unix_now();
-        while let Some(Reverse((at, watcher))) = self.expiring.peek().copied() {
+        while let Some(Reverse((at, watcher))) = self.timed.peek().copied() {
             if at > now {
                 return;
             }
-            self.expiring.pop();
+            self.timed.pop();
             if let Some(key) = self.find(watcher) {
-                self.let_go(key, turn);
-                turn.close(key, close::REVOKED, "the login has expired");
+                self.time_has_come(key, watcher, now, turn);
             }
         }
     }

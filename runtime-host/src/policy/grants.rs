@@ -7,12 +7,17 @@
 //! hold. A grant that can't be evaluated stays on hold and is tried again: sessions are
 //! held, not evicted in masses (invariant 3).
 
+mod reading;
+
+use super::answer::{Heard, Login};
 use super::memo::{Verdict, Watcher};
+use super::trace::Connection;
 use super::{Policy, Undecided};
 use crate::store::{Barrier, Change, ChangeListener};
-use crate::wasm::authority::{Answer, Credential, Identity, Question, Refusal};
+use crate::wasm::authority::{Credential, Refusal};
 use futures::FutureExt;
 use futures::stream::StreamExt;
+use reading::Read;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -42,12 +47,13 @@ const RACES: usize = 64;
 /// What a session may do, as of now.
 #[derive(Debug, Clone)]
 pub struct Grant {
-    /// Who it is.
-    pub who: Identity,
-    /// When the login ends, in seconds since the epoch.
-    pub expires: Option<u64>,
+    /// Who it is, until when, and whether it may publish.
+    pub login: Login,
     /// The rooms it hears.
-    pub rooms: Vec<String>,
+    pub rooms: Vec<Heard>,
+    /// When it is to be evaluated anew though nothing it read has changed, in seconds
+    /// since the epoch: a policy said so, or read the clock.
+    pub renew: Option<u64>,
     /// How many holds this outcome answers.
     pub epoch: u32,
 }
@@ -75,13 +81,31 @@ pub trait Sessions: Send + Sync + 'static {
 }
 
 struct Standing {
-    credential: Credential,
+    presented: Presented,
+    /// Rooms that the session named itself.
+    joined: Vec<String>,
     verdicts: Vec<Arc<Verdict>>,
     epoch: u32,
     /// An evaluation is under way or queued; it will see the current epoch.
     busy: bool,
     /// Of writes that wait for the next grant.
     guards: Vec<HoldGuard>,
+}
+
+/// What a session presented to be let in, and the connection that it came by.
+#[derive(Debug, Clone)]
+pub struct Presented {
+    /// Who it says it is.
+    pub credential: Credential,
+    /// What its policy can ask about it.
+    pub connection: Arc<Connection>,
+}
+
+/// What an evaluation starts from.
+struct Start {
+    presented: Presented,
+    joined: Vec<String>,
+    epoch: u32,
 }
 
 /// The grants of all sessions of this host.
@@ -128,9 +152,10 @@ impl Grants {
     }
 
     /// Begins a grant. [`Grants::recall`] or [`Grants::evaluate`] follows.
-    pub fn begin(&self, watcher: Watcher, credential: Credential) {
+    pub fn begin(&self, watcher: Watcher, presented: Presented) {
         let standing = Standing {
-            credential,
+            presented,
+            joined: Vec::new(),
             verdicts: Vec::new(),
             epoch: 0,
             busy: true,
@@ -141,10 +166,10 @@ impl Grants {
 
     /// The outcome of a grant that was begun, if every verdict is remembered.
     pub fn recall(&self, watcher: Watcher) -> Option<Result<Grant, Refused>> {
-        let (credential, epoch) = self.take(watcher)?;
+        let start = self.take(watcher)?;
         // Nothing in it waits where every verdict is at hand.
-        let outcome = self.read(watcher, &credential, true).now_or_never()?.ok()?;
-        let (outcome, _) = self.settle(watcher, epoch, outcome)?;
+        let outcome = self.read(watcher, &start, true).now_or_never()?.ok()?;
+        let (outcome, _) = self.settle(watcher, start.epoch, outcome)?;
         Some(outcome)
     }
 
@@ -154,12 +179,12 @@ impl Grants {
     /// Where it can't be decided now; the grant is ended.
     pub async fn evaluate(&self, watcher: Watcher) -> Result<Result<Grant, Refused>, Undecided> {
         for _ in 0..RACES {
-            let Some((credential, epoch)) = self.take(watcher) else {
+            let Some(start) = self.take(watcher) else {
                 break;
             };
-            match self.read(watcher, &credential, false).await {
+            match self.read(watcher, &start, false).await {
                 Ok(outcome) => {
-                    if let Some((outcome, _)) = self.settle(watcher, epoch, outcome) {
+                    if let Some((outcome, _)) = self.settle(watcher, start.epoch, outcome) {
                         return Ok(outcome);
                     }
                 }
@@ -181,12 +206,61 @@ impl Grants {
         }
     }
 
+    /// Adds a room that the session named and may hear by `verdict`. Says `false` where
+    /// that holds no more, or the session is gone.
+    pub fn join(&self, watcher: Watcher, room: &str, verdict: &Arc<Verdict>) -> bool {
+        let mut part = self.part(watcher);
+        let Some(standing) = part.get_mut(&watcher) else {
+            return false;
+        };
+        if !verdict.watch(watcher) {
+            return false;
+        }
+        standing.verdicts.push(Arc::clone(verdict));
+        if !standing.joined.iter().any(|known| known == room) {
+            standing.joined.push(room.to_owned());
+        }
+        // An evaluation under way knows nothing of this room: it begins anew.
+        standing.epoch += 1;
+        true
+    }
+
+    /// Takes back a room that the session named. Says `false` where it did not.
+    pub fn leave(&self, watcher: Watcher, room: &str) -> bool {
+        let mut part = self.part(watcher);
+        let Some(standing) = part.get_mut(&watcher) else {
+            return false;
+        };
+        let Some(at) = standing.joined.iter().position(|known| known == room) else {
+            return false;
+        };
+        standing.joined.swap_remove(at);
+        standing.epoch += 1;
+        true
+    }
+
+    /// Begins a new evaluation because the time has come; gives back the number of the hold
+    /// that it is to end. `None` where the session is gone.
+    pub fn renew(&self, watcher: Watcher) -> Option<u32> {
+        let mut part = self.part(watcher);
+        let standing = part.get_mut(&watcher)?;
+        standing.epoch += 1;
+        self.enqueue(watcher, standing);
+        Some(standing.epoch)
+    }
+
+    fn enqueue(&self, watcher: Watcher, standing: &mut Standing) {
+        if !std::mem::replace(&mut standing.busy, true) && self.queue.send(watcher).is_err() {
+            tracing::error!("grants are evaluated no more");
+        }
+    }
+
     async fn re_evaluate(&self, watcher: Watcher) {
         let mut wait = RETRY.0;
-        while let Some((credential, epoch)) = self.take(watcher) {
-            match self.read(watcher, &credential, false).await {
+        while let Some(start) = self.take(watcher) {
+            match self.read(watcher, &start, false).await {
                 Ok(outcome) => {
-                    if let Some((outcome, guards)) = self.settle(watcher, epoch, outcome) {
+                    if let Some((outcome, guards)) = self.settle(watcher, start.epoch, outcome) {
                         self.sessions.regrant(watcher, outcome, guards);
                         return;
                     }
@@ -206,12 +280,17 @@ impl Grants {
 
     /// What an evaluation starts from; `None` once the session is gone. Its old verdicts
     /// are given up: those that hold are found again.
-    fn take(&self, watcher: Watcher) -> Option<(Credential, u32)> {
+    fn take(&self, watcher: Watcher) -> Option<Start> {
         let (old, start) = {
             let mut part = self.part(watcher);
             let standing = part.get_mut(&watcher)?;
             let old = std::mem::take(&mut standing.verdicts);
-            (old, (standing.credential.clone(), standing.epoch))
+            let start = Start {
+                presented: standing.presented.clone(),
+                joined: standing.joined.clone(),
+                epoch: standing.epoch,
+            };
+            (old, start)
         };
         for verdict in old {
             verdict.unwatch(watcher);
@@ -231,6 +310,7 @@ impl Grants {
         let guards = match part.get_mut(&watcher) {
             Some(standing) if standing.epoch == epoch => {
                 standing.verdicts = read.verdicts;
+                standing.joined = read.joined;
                 standing.busy = false;
                 std::mem::take(&mut standing.guards)
             }
@@ -243,107 +323,15 @@ impl Grants {
             }
         };
         let outcome = match read.outcome {
-            Ok((who, expires, rooms)) => Ok(Grant {
-                who,
-                expires,
+            Ok((login, rooms)) => Ok(Grant {
+                login,
                 rooms,
+                renew: read.renew,
                 epoch,
             }),
             Err(refusal) => Err(Refused { refusal, epoch }),
         };
         Some((outcome, guards))
-    }
-
-    /// Asks for everything that makes up the grant, watching each verdict.
-    async fn read(
-        &self,
-        watcher: Watcher,
-        credential: &Credential,
-        recalled_only: bool,
-    ) -> Result<Read, Undecided> {
-        let mut reading = Reading {
-            grants: self,
-            watcher,
-            recalled_only,
-            verdicts: Vec::new(),
-        };
-        let outcome = reading.run(credential).await?;
-        Ok(Read {
-            outcome,
-            verdicts: std::mem::take(&mut reading.verdicts),
-        })
-    }
-}
-
-type Outcome = Result<(Identity, Option<u64>, Vec<String>), Refusal>;
-
-struct Read {
-    outcome: Outcome,
-    verdicts: Vec<Arc<Verdict>>,
-}
-
-/// An evaluation under way. Dropped before its end, it watches nothing any more.
-struct Reading<'a> {
-    grants: &'a Grants,
-    watcher: Watcher,
-    recalled_only: bool,
-    verdicts: Vec<Arc<Verdict>>,
-}
-
-impl Drop for Reading<'_> {
-    fn drop(&mut self) {
-        for verdict in self.verdicts.drain(..) {
-            verdict.unwatch(self.watcher);
-        }
-    }
-}
-
-impl Reading<'_> {
-    async fn run(&mut self, credential: &Credential) -> Result<Outcome, Undecided> {
-        let login = self.ask(Question::LogIn(credential.clone())).await?;
-        let (who, expires) = match login.answer() {
-            Some(Answer::Login(who, expires)) => (who.clone(), *expires),
-            Some(Answer::No(refusal)) => return Ok(Err(refusal.clone())),
-            _ => return Err(Undecided::Unsteady),
-        };
-        let mut rooms = Vec::new();
-        let mut cursor = None;
-        loop {
-            let page = self.ask(Question::Rooms(who.clone(), cursor)).await?;
-            match page.answer() {
-                Some(Answer::Rooms(more, next)) => {
-                    rooms.extend_from_slice(more);
-                    cursor = next.clone();
-                }
-                Some(Answer::No(refusal)) => return Ok(Err(refusal.clone())),
-                _ => return Err(Undecided::Unsteady),
-            }
-            if rooms.len() > ROOMS_LIMIT {
-                return Ok(Err(Refusal {
-                    code: "too_many_rooms".to_owned(),
-                    reason: format!("a session hears at most {ROOMS_LIMIT} rooms"),
-                }));
-            }
-            if cursor.is_none() {
-                return Ok(Ok((who, expires, rooms)));
-            }
-        }
-    }
-
-    async fn ask(&mut self, question: Question) -> Result<Arc<Verdict>, Undecided> {
-        for _ in 0..RACES {
-            let policy = &self.grants.policy;
-            let verdict = match policy.recall(&question) {
-                Some(verdict) => verdict,
-                None if self.recalled_only => return Err(Undecided::Unsteady),
-                None => policy.decide(question.clone()).await?,
-            };
-            if verdict.watch(self.watcher) {
-                self.verdicts.push(Arc::clone(&verdict));
-                return Ok(verdict);
-            }
-        }
-        Err(Undecided::Unsteady)
     }
 }
 
@@ -364,9 +352,7 @@ impl ChangeListener for Grants {
             if prompt {
                 standing.guards.push(Arc::clone(&guard));
             }
-            if !std::mem::replace(&mut standing.busy, true) && self.queue.send(watcher).is_err() {
-                tracing::error!("grants are evaluated no more");
-            }
+            self.enqueue(watcher, standing);
         }
         if held.is_empty() {
             return None;

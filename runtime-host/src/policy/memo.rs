@@ -8,8 +8,9 @@
 //! The index knows keys by a hash of 64 bits. Two keys with one hash end each other's
 //! verdicts, which costs a new evaluation and can't keep a stale one.
 
+use super::answer::Answer;
 use crate::clock::unix_now;
-use crate::wasm::authority::{Answer, Question};
+use crate::wasm::authority::Question;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use std::collections::HashMap;
@@ -34,11 +35,19 @@ pub struct Verdict {
     answer: OnceLock<Answer>,
     /// Seconds since the epoch from which on it holds no more; `u64::MAX` for never.
     expires: AtomicU64,
-    /// The evaluation was told the time.
-    timed: AtomicBool,
+    /// What the evaluation saw beside stored keys.
+    saw: Saw,
     reads: Mutex<Vec<u64>>,
     watchers: Mutex<Vec<Watcher>>,
     index: Weak<Index>,
+}
+
+/// What an evaluation saw beside stored keys.
+#[derive(Debug, Default)]
+struct Saw {
+    time: AtomicBool,
+    payload: AtomicBool,
+    connection: AtomicBool,
 }
 
 impl Verdict {
@@ -90,14 +99,47 @@ impl Verdict {
     }
 
     /// Notes that the evaluation was told the time.
-    pub(super) fn told_time(&self) {
-        self.timed.store(true, Ordering::Relaxed);
+    pub(super) fn saw_time(&self) {
+        self.saw.time.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it may be remembered: what read the clock holds until its own answer
-    /// says; without such a word it is true for its moment only.
-    pub(super) fn keeps(&self) -> bool {
-        !self.timed.load(Ordering::Relaxed) || self.expires.load(Ordering::Relaxed) != u64::MAX
+    /// Notes that the evaluation looked at the payload.
+    pub(super) fn saw_payload(&self) {
+        self.saw.payload.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that the evaluation looked at the connection.
+    pub(super) fn saw_connection(&self) {
+        self.saw.connection.store(true, Ordering::Relaxed);
+    }
+
+    /// What the evaluation saw beside stored keys: time, payload, connection.
+    pub(super) fn saw(&self) -> [bool; 3] {
+        let Saw {
+            time,
+            payload,
+            connection,
+        } = &self.saw;
+        [time, payload, connection].map(|seen| seen.load(Ordering::Relaxed))
+    }
+
+    /// From which second on it holds no more, where it says so.
+    pub(super) fn expires(&self) -> Option<u64> {
+        let expires = self.expires.load(Ordering::Relaxed);
+        (expires != u64::MAX).then_some(expires)
+    }
+
+    /// Whether its session may use it again: what read the clock holds until its own
+    /// answer says, without such a word for its moment only; what looked at the payload
+    /// is about that message alone.
+    pub fn keeps(&self) -> bool {
+        let [time, payload, _] = self.saw();
+        !payload && (!time || self.expires().is_some())
+    }
+
+    /// Whether everybody who asks the same may use it: it says nothing of a connection.
+    pub(super) fn is_shared(&self) -> bool {
+        self.keeps() && !self.saw()[2]
     }
 
     /// Ends it and gives back who watched.
@@ -153,7 +195,7 @@ impl Index {
             live: AtomicBool::new(true),
             answer: OnceLock::new(),
             expires: AtomicU64::new(u64::MAX),
-            timed: AtomicBool::new(false),
+            saw: Saw::default(),
             reads: Mutex::default(),
             watchers: Mutex::default(),
             index: Arc::downgrade(self),
@@ -166,7 +208,20 @@ impl Index {
 
     /// Notes that `verdict` is about to read `key`.
     pub(super) fn note(&self, key: &str, verdict: &Arc<Verdict>) {
-        let key = self.hasher.hash_one(key);
+        self.note_hash(self.hasher.hash_one(key), verdict);
+    }
+
+    /// Makes `verdict` depend on all that `other` read, and says whether `other` still
+    /// holds after that: only then may its answer be used.
+    pub(super) fn adopt(&self, other: &Verdict, verdict: &Arc<Verdict>) -> bool {
+        let reads = lock(&other.reads).clone();
+        for key in reads {
+            self.note_hash(key, verdict);
+        }
+        other.holds()
+    }
+
+    fn note_hash(&self, key: u64, verdict: &Arc<Verdict>) {
         let mut reads = lock(&verdict.reads);
         if reads.contains(&key) {
             return;
@@ -244,10 +299,7 @@ struct ByBytes;
 
 impl Weighter<Question, Arc<Verdict>> for ByBytes {
     fn weight(&self, question: &Question, verdict: &Arc<Verdict>) -> u64 {
-        let answer = match verdict.answer() {
-            Some(Answer::Rooms(rooms, _)) => rooms.iter().map(|room| room.len() + 24).sum(),
-            _ => 0,
-        };
+        let answer = verdict.answer().map_or(0, Answer::weight);
         let question = match question {
             Question::LogIn(credential) => credential.token.as_ref().map_or(0, String::len),
             _ => 0,

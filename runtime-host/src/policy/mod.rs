@@ -1,23 +1,36 @@
-//! Decisions: asked of the authority, remembered while they hold, revoked at once.
+//! Decisions: asked of the authority and of the tenant's policy, remembered while they
+//! hold, revoked at once.
 //!
 //! This module owns [`Policy`], through which everybody asks. [`memo`] keeps verdicts,
-//! [`trace`](self) notes what an evaluation reads, [`grants`] keeps the standing grants
-//! of live sessions. The rules themselves are not here: they are the component's.
+//! [`trace`] notes what an evaluation reads, [`grants`] keeps the standing grants of
+//! live sessions, [`tenants`] has the tenants' own policies, [`explain`] tells how a
+//! decision came about. The rules themselves are not here: they are the components'.
 
+pub mod answer;
+pub mod explain;
 pub mod grants;
 pub mod memo;
-mod trace;
+pub mod tenants;
+pub mod trace;
 
+use crate::clock::unix_now;
 use crate::store::{Change, Store};
-use crate::wasm::authority::{Answer, AuthorityPool, CallError, Question};
+use crate::wasm::authority::{self, AuthorityPool, Policies, Question, StoredPolicy};
+use crate::wasm::calls::{CallError, Reads};
+use crate::wasm::policy::LoadError;
+use answer::Answer;
 use memo::{Index, Memo, Verdict, Watcher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use trace::Trace;
+use tenants::Tenants;
+use trace::{Occasion, Record, Trace};
 
 /// How often a decision is computed anew because something it read changed meanwhile,
 /// before it is given up as undecidable for now.
 const RACES: usize = 16;
+
+/// Comparisons with candidates that may be under way; past it decisions go uncompared.
+const COMPARISONS: usize = 1_024;
 
 /// Why there is no verdict. Never remembered; the caller refuses.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -25,6 +38,12 @@ pub enum Undecided {
     /// The component or the store failed.
     #[error(transparent)]
     Call(#[from] CallError),
+    /// The tenant's policy can't be loaded.
+    #[error("the policy can't be loaded: {0}")]
+    Load(#[from] LoadError),
+    /// The tenant's policy can't be used.
+    #[error("the policy can't be used: {0}")]
+    Policy(String),
     /// What it depends on changes faster than it can be read.
     #[error("the records of this decision change too fast")]
     Unsteady,
@@ -44,21 +63,32 @@ pub struct Counters {
 /// Where decisions come from.
 pub struct Policy {
     authority: AuthorityPool,
+    /// The tenants' own policies.
+    pub tenants: Arc<Tenants>,
     store: Arc<dyn Store>,
     index: Arc<Index>,
     memo: Memo,
+    comparisons: Arc<tokio::sync::Semaphore>,
     /// For the metrics.
     pub counters: Counters,
 }
 
 impl Policy {
-    /// Decisions of `authority` over the records in `store`, remembering `memo_bytes` of verdicts.
-    pub fn new(authority: AuthorityPool, store: Arc<dyn Store>, memo_bytes: u64) -> Self {
+    /// Decisions of `authority` and `tenants` over the records in `store`, remembering
+    /// `memo_bytes` of verdicts.
+    pub fn new(
+        authority: AuthorityPool,
+        tenants: Tenants,
+        store: Arc<dyn Store>,
+        memo_bytes: u64,
+    ) -> Self {
         Self {
             authority,
+            tenants: Arc::new(tenants),
             store,
             index: Arc::default(),
             memo: Memo::new(memo_bytes),
+            comparisons: Arc::new(tokio::sync::Semaphore::new(COMPARISONS)),
             counters: Counters::default(),
         }
     }
@@ -71,45 +101,176 @@ impl Policy {
         Some(verdict)
     }
 
-    /// The verdict, remembered or computed. The returned verdict held when it was made.
+    /// The verdict, remembered or computed. The returned verdict held when it was made;
+    /// [`Verdict::keeps`] says whether it may be used again.
     ///
     /// # Errors
     /// Where none could be computed: the caller refuses and nothing is kept.
-    pub async fn decide(&self, question: Question) -> Result<Arc<Verdict>, Undecided> {
+    pub async fn decide(
+        &self,
+        question: Question,
+        occasion: &Occasion,
+    ) -> Result<Arc<Verdict>, Undecided> {
         if let Some(verdict) = self.recall(&question) {
             return Ok(verdict);
         }
         for _ in 0..RACES {
-            let verdict = self.compute(&question).await?;
-            if !verdict.holds() {
-                continue;
+            match self.compute(&question, occasion, None).await {
+                Ok(verdict) if verdict.holds() => {
+                    if verdict.is_shared() {
+                        self.memo.keep(question, Arc::clone(&verdict));
+                    }
+                    return Ok(verdict);
+                }
+                // What it read has changed meanwhile: the change wins.
+                Ok(_) | Err(Undecided::Unsteady) => {}
+                Err(undecided) => return Err(undecided),
             }
-            if verdict.keeps() {
-                self.memo.keep(question, Arc::clone(&verdict));
-            }
-            return Ok(verdict);
         }
         self.counters.failed.fetch_add(1, Ordering::Relaxed);
         Err(Undecided::Unsteady)
     }
 
-    async fn compute(&self, question: &Question) -> Result<Arc<Verdict>, Undecided> {
-        let trace = Trace::new(&self.index, &self.store);
+    /// Computes a verdict. `record`: where to write down what is read.
+    async fn compute(
+        &self,
+        question: &Question,
+        occasion: &Occasion,
+        record: Option<Record>,
+    ) -> Result<Arc<Verdict>, Undecided> {
+        let mut trace = Trace::new(&self.index, &self.store, occasion);
+        if let Some(record) = record {
+            trace = trace.recording(record);
+        }
         let verdict = Arc::clone(&trace.verdict);
-        let (answer, _) = self.authority.call(question.clone(), Box::new(trace)).await;
-        let counter = if answer.is_ok() {
-            &self.counters.computed
-        } else {
-            &self.counters.failed
+        let answered = self
+            .evaluate(question, occasion, &verdict, Box::new(trace))
+            .await;
+        let counter = match &answered {
+            Ok(_) => &self.counters.computed,
+            Err(_) => &self.counters.failed,
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        let answer = answer?;
+        let (answer, until) = answered?;
+        // What is over already was true for its moment.
+        let until = until.filter(|until| {
+            let to_come = *until > unix_now();
+            if !to_come {
+                verdict.saw_time();
+            }
+            to_come
+        });
         let expires = match &answer {
-            Answer::Login(_, expires) => *expires,
-            _ => None,
+            Answer::Login(login) => earlier(login.expires, until),
+            _ => until,
         };
         verdict.fill(answer, expires);
         Ok(verdict)
+    }
+
+    /// Asks the authority and then the tenant's policy, all within one trace.
+    async fn evaluate(
+        &self,
+        question: &Question,
+        occasion: &Occasion,
+        verdict: &Arc<Verdict>,
+        reads: Box<dyn Reads>,
+    ) -> Result<(Answer, Option<u64>), Undecided> {
+        let (plain, reads) = self.authority.call(question.clone(), reads).await;
+        let plain = plain?;
+        let first = Answer::plain(plain.clone(), question);
+        let Some(tenant) = answer::tenant_of(question, &plain) else {
+            return Ok((first, None));
+        };
+        let (policies, reads) = self.policies(tenant, verdict, reads).await?;
+        if policies.active.is_none() && policies.candidate.is_none() {
+            return Ok((first, None));
+        }
+        let configuration: Arc<str> = policies.configuration.as_str().into();
+        let asked = Asked {
+            question,
+            plain: &plain,
+            tenant,
+            configuration: &configuration,
+        };
+        let answered = match &policies.active {
+            None => Ok((first.clone(), None)),
+            Some(active) => {
+                let answered = ask(&self.tenants, &asked, active, first.clone(), reads).await;
+                let answer = answered.as_ref().map(|(answer, _)| answer);
+                self.tenants.count(tenant, answer);
+                answered
+            }
+        };
+        if let (Some(candidate), Ok((active, _))) = (policies.candidate, &answered) {
+            self.compare(&asked, candidate, first, active.clone(), occasion);
+        }
+        answered
+    }
+
+    /// What the tenant uploaded, remembered or read; `verdict` depends on it from now on.
+    async fn policies(
+        &self,
+        tenant: &str,
+        verdict: &Arc<Verdict>,
+        reads: Box<dyn Reads>,
+    ) -> Result<(Policies, Box<dyn Reads>), Undecided> {
+        let question = Question::PoliciesOf(tenant.to_owned());
+        if let Some(known) = self.memo.recall(&question)
+            && self.index.adopt(&known, verdict)
+            && let Some(Answer::Policies(policies)) = known.answer()
+        {
+            return Ok((policies.clone(), reads));
+        }
+        // Read in a trace of its own, so that it can be remembered by itself.
+        let trace = Trace::new(&self.index, &self.store, &Occasion::default());
+        let fresh = Arc::clone(&trace.verdict);
+        let (answer, _) = self.authority.call(question.clone(), Box::new(trace)).await;
+        let policies = match answer? {
+            authority::Answer::Policies(policies) => policies,
+            // The tenant went away while it was asked about.
+            _ => return Err(Undecided::Unsteady),
+        };
+        fresh.fill(Answer::Policies(policies.clone()), None);
+        if !self.index.adopt(&fresh, verdict) {
+            return Err(Undecided::Unsteady);
+        }
+        if fresh.is_shared() {
+            self.memo.keep(question, fresh);
+        }
+        Ok((policies, reads))
+    }
+
+    /// Lets the candidate decide the same, on the side.
+    fn compare(
+        &self,
+        asked: &Asked<'_>,
+        candidate: StoredPolicy,
+        first: Answer,
+        active: Answer,
+        occasion: &Occasion,
+    ) {
+        let Ok(permit) = Arc::clone(&self.comparisons).try_acquire_owned() else {
+            return;
+        };
+        let tenants = Arc::clone(&self.tenants);
+        let reads = Box::new(Trace::new(&self.index, &self.store, occasion));
+        let (question, plain) = (asked.question.clone(), asked.plain.clone());
+        let tenant = asked.tenant.to_owned();
+        let configuration = Arc::clone(asked.configuration);
+        tokio::spawn(async move {
+            let asked = Asked {
+                question: &question,
+                plain: &plain,
+                tenant: &tenant,
+                configuration: &configuration,
+            };
+            let answered = ask(&tenants, &asked, &candidate, first, reads).await;
+            let answer = answered.as_ref().map(|(answer, _)| answer);
+            let text = explain::brief(&question);
+            tenants.compare(&tenant, &candidate.digest, &text, &active, answer);
+            drop(permit);
+        });
     }
 
     /// Ends what a change makes untrue; gives back the grants that depended on it.
@@ -126,5 +287,54 @@ impl Policy {
         touched.sort_unstable();
         touched.dedup();
         touched
+    }
+}
+
+/// What a policy is asked about.
+struct Asked<'a> {
+    question: &'a Question,
+    plain: &'a authority::Answer,
+    tenant: &'a str,
+    configuration: &'a Arc<str>,
+}
+
+/// Asks one policy everything that concerns the question, each time in a fresh instance.
+async fn ask(
+    tenants: &Tenants,
+    asked: &Asked<'_>,
+    stored: &StoredPolicy,
+    first: Answer,
+    mut reads: Box<dyn Reads>,
+) -> Result<(Answer, Option<u64>), Undecided> {
+    let (mut answer, mut until) = (first, None);
+    let mut step = 0;
+    while let Some(hook) = answer::hook(asked.question, asked.plain, &answer, step) {
+        let policy = tenants.load(stored).await?;
+        let configuration = Arc::clone(asked.configuration);
+        let (ruling, back) = tenants
+            .pool
+            .call(asked.tenant, policy, hook.clone(), configuration, reads)
+            .await;
+        reads = back;
+        let ruling = ruling?;
+        until = earlier(until, ruling.until);
+        answer = answer::refine(asked.question, answer, &hook, ruling);
+        if let Answer::Rewrite(payload) = &answer
+            && serde_json::from_str::<&serde_json::value::RawValue>(payload).is_err()
+        {
+            return Err(Undecided::Policy(
+                "it rewrote to what is no JSON".to_owned(),
+            ));
+        }
+        step += 1;
+    }
+    Ok((answer, until))
+}
+
+/// The earlier of two ends, where there are any.
+fn earlier(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }

@@ -4,18 +4,9 @@
 mod instance;
 mod pool;
 
+pub use super::calls::{CallError, Identity, Refusal};
+pub use instance::Caller;
 pub use pool::AuthorityPool;
-
-use bytes::Bytes;
-
-/// A session's authenticated identity.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Identity {
-    /// The tenant's public id (`app_…`).
-    pub tenant: String,
-    /// The user's id (`user_…`).
-    pub user: String,
-}
 
 /// What a connection presents to log in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -35,19 +26,16 @@ pub enum Question {
     LogIn(Credential),
     /// Which rooms does `who` hear? One page, from the cursor on.
     Rooms(Identity, Option<String>),
+    /// May `who` hear this room, which it names itself?
+    MayJoin(Identity, String),
     /// May `who` publish in this room?
     MayPublish(Identity, String),
     /// May `who` see the presence of this user?
     MaySee(Identity, String),
-}
-
-/// A reasoned no.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// Stable, for programs.
-    pub code: String,
-    /// A sentence for people.
-    pub reason: String,
+    /// Whose management key is this?
+    TenantOfKey(String),
+    /// Which policies did this tenant upload?
+    PoliciesOf(String),
 }
 
 /// What the authority answered.
@@ -57,40 +45,34 @@ pub enum Answer {
     Login(Identity, Option<u64>),
     /// To [`Question::Rooms`]: the rooms, and the cursor of the next page.
     Rooms(Vec<String>, Option<String>),
-    /// To [`Question::MayPublish`] and [`Question::MaySee`].
+    /// To [`Question::MayJoin`] and [`Question::MayPublish`].
     Yes,
+    /// To [`Question::MaySee`]: rooms that both are members of; none where it is oneself.
+    Shared(Vec<String>),
+    /// To [`Question::TenantOfKey`].
+    Tenant(String),
+    /// To [`Question::PoliciesOf`].
+    Policies(Policies),
     /// To any question.
     No(Refusal),
 }
 
-/// Why a call gave no answer. Such a refusal is never kept.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum CallError {
-    /// The component trapped, ran out of time or met a limit.
-    #[error("the authority failed: {0}")]
-    Failed(String),
-    /// The store failed under the call.
-    #[error("the authority could not read the store: {0}")]
-    Store(String),
-    /// Too many calls wait already.
-    #[error("the authority is overloaded")]
-    Overloaded,
+/// What a tenant uploaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policies {
+    /// Asked after the system's rules agreed.
+    pub active: Option<StoredPolicy>,
+    /// Runs beside the active one; its verdicts are compared and never used.
+    pub candidate: Option<StoredPolicy>,
+    /// The key of the policy's configuration.
+    pub configuration: String,
 }
 
-/// What a call reads the world through: every read is noted by the implementer.
-/// Runs on a thread that may block.
-pub trait Reads: Send + 'static {
-    /// The values of `keys`, in their order.
-    fn get_many(&mut self, keys: &[String]) -> Result<Vec<Option<Bytes>>, ReadError>;
-    /// Seconds since the Unix epoch.
-    fn now(&mut self) -> u64;
-}
-
-/// Why a read failed.
-#[derive(Debug, Clone)]
-pub enum ReadError {
-    /// The store failed.
-    Store(String),
-    /// More keys or bytes than one decision may read.
-    Limit,
+/// An uploaded component, as the store has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredPolicy {
+    /// SHA-256 of the bytes, 64 lower-case hex digits.
+    pub digest: String,
+    /// The keys whose values, joined in this order, are the bytes.
+    pub chunks: Vec<String>,
 }

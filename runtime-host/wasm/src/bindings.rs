@@ -1,6 +1,6 @@
 //! Rust types and traits generated from the WIT packages in `/wit`.
 //!
-//! Two worlds, two sets of options:
+//! Three worlds, two sets of options:
 //!
 //! - [`rest`] holds what REST components import beside WASI. `spin:key-value` and
 //!   `spin:variables` are asynchronous in WIT, so their functions get an `Accessor`
@@ -8,8 +8,8 @@
 //!   in WIT: `async` lets the host wait for the store while the guest is suspended.
 //!   Nothing is `trappable`: whatever goes wrong in a store is the component's to
 //!   answer, never a reason to end it.
-//! - [`authority`] is called synchronously on threads of its own, where a call costs
-//!   a microsecond because there is no fiber to switch to. Its two imports are
+//! - [`authority`] and [`policy`] are called synchronously on threads of its own, where a call costs
+//!   a microsecond because there is no fiber to switch to. Their imports are
 //!   `trappable`: a limit ends the call.
 //!
 //! The WASI interfaces are absent: `wasmtime-wasi` and `wasmtime-wasi-http` bring them.
@@ -44,6 +44,19 @@ pub(super) mod authority {
     wasmtime::component::bindgen!({
         path: "../../wit",
         world: "sschat:policy/authority",
+        imports: { default: trappable },
+    });
+}
+
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    reason = "generated from the WIT files, which carry the documentation"
+)]
+pub(super) mod policy {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "sschat:policy/policy",
         imports: { default: trappable },
     });
 }

@@ -1,8 +1,8 @@
 //! Engines, compilation and the cache of compiled code.
 //!
 //! Two engines, because two kinds of call want opposite things: `rest` runs
-//! asynchronously on the workers of tokio with instances from a pool, `authority`
-//! synchronously on threads of its own. Both count time in epochs of [`TICK`], which
+//! asynchronously on the workers of tokio, `traced` (the authority and tenants'
+//! policies) synchronously on threads of its own. Both take instances from a pool, count time in epochs of [`TICK`], which
 //! one thread advances, and share one cache folder. Which imports a component gets
 //! is not decided here.
 
@@ -21,6 +21,13 @@ pub const TICK: Duration = Duration::from_millis(5);
 
 /// The memory one instance of a REST component may use, in bytes, summed over its memories.
 pub const REST_MEMORY_LIMIT: usize = 128 << 20;
+
+/// The memory one instance of the authority or of a policy may use, in bytes, summed over
+/// its memories. A tenant's policy answers one call at a time, so it is the tenant's too.
+pub const TRACED_MEMORY_LIMIT: usize = 64 << 20;
+
+/// Instances for traced calls at once: one for each thread that makes them, twice over.
+const TRACED_INSTANCES: u32 = 16;
 
 /// Core instances of one component: an SDK component has its own module and a handful of shims.
 const CORE_INSTANCES_PER_COMPONENT: u32 = 32;
@@ -81,7 +88,7 @@ pub enum EngineError {
 #[derive(Clone)]
 pub struct Engines {
     pub(super) rest: Engine,
-    pub(super) authority: Engine,
+    pub(super) traced: Engine,
 }
 
 impl std::fmt::Debug for Engines {
@@ -103,36 +110,17 @@ impl std::fmt::Debug for Compiled {
 impl Engines {
     /// Builds both engines and starts the thread that advances their epochs.
     pub fn new(settings: &EngineSettings) -> Result<Self, EngineError> {
-        let start = |error: wasmtime::Error| EngineError::Start(format!("{error:#}"));
         let cache = settings.cache.as_deref().map(open_cache).transpose()?;
 
-        let mut config = rest_config(cache.clone());
-        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(
-            settings.instances,
-        )));
-        let rest = match Engine::new(&config) {
-            Ok(engine) => engine,
-            Err(error) => {
-                // A limit on address space (`ulimit -v`, some containers) forbids the pool's
-                // reservation. Instances are then allocated one by one, which is slower.
-                tracing::warn!(%error, "no pool of instances; allocating them one by one");
-                config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
-                Engine::new(&config).map_err(start)?
-            }
-        };
+        let rest = pooled_or_not(rest_config(cache.clone()), pool(settings.instances))?;
+        let traced = pooled_or_not(traced_config(cache), traced_pool())?;
 
-        let mut config = Config::new();
-        config.concurrency_support(false);
-        config.wasm_component_model_async(false);
-        common(&mut config, cache);
-        let authority = Engine::new(&config).map_err(start)?;
-
-        let ticked = [rest.weak(), authority.weak()];
+        let ticked = [rest.weak(), traced.weak()];
         std::thread::Builder::new()
             .name("sschat-epochs".into())
             .spawn(move || tick(&ticked))
             .map_err(|error| EngineError::Start(error.to_string()))?;
-        Ok(Self { rest, authority })
+        Ok(Self { rest, traced })
     }
 
     /// Compiles a component for [`super::rest`], or loads it from the cache.
@@ -142,8 +130,25 @@ impl Engines {
 
     /// Compiles a component for [`super::authority`], or loads it from the cache.
     pub fn compile_authority(&self, path: &Path) -> Result<Compiled, EngineError> {
-        compile(&self.authority, path)
+        compile(&self.traced, path)
     }
+}
+
+/// How many epochs a budget is, at least one whole one.
+pub(super) fn ticks(budget: Duration) -> u64 {
+    (budget.as_millis() / TICK.as_millis()).max(1) as u64 + 1
+}
+
+/// An engine with a pool of instances, or without where the machine forbids one.
+fn pooled_or_not(mut config: Config, pool: PoolingAllocationConfig) -> Result<Engine, EngineError> {
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    Engine::new(&config).or_else(|error| {
+        // A limit on address space (`ulimit -v`, some containers) forbids the pool's
+        // reservation. Instances are then allocated one by one, which is slower.
+        tracing::warn!(%error, "no pool of instances; allocating them one by one");
+        config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+        Engine::new(&config).map_err(|error| EngineError::Start(format!("{error:#}")))
+    })
 }
 
 fn compile(engine: &Engine, path: &Path) -> Result<Compiled, EngineError> {
@@ -168,6 +173,27 @@ fn rest_config(cache: Option<Cache>) -> Config {
     config.wasm_component_model_async(true);
     common(&mut config, cache);
     config
+}
+
+/// The configuration of the engine for traced calls. What a component computes must follow
+/// from what it reads: floating point is made exact.
+pub(super) fn traced_config(cache: Option<Cache>) -> Config {
+    let mut config = Config::new();
+    config
+        .concurrency_support(false)
+        .wasm_component_model_async(false)
+        .wasm_multi_memory(false)
+        .wasm_memory64(false)
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true);
+    common(&mut config, cache);
+    config
+}
+
+fn traced_pool() -> PoolingAllocationConfig {
+    let mut pool = pool(TRACED_INSTANCES);
+    pool.max_memory_size(TRACED_MEMORY_LIMIT);
+    pool
 }
 
 fn common(config: &mut Config, cache: Option<Cache>) {
@@ -195,7 +221,7 @@ fn pool(instances: u32) -> PoolingAllocationConfig {
     pool
 }
 
-fn open_cache(folder: &Path) -> Result<Cache, EngineError> {
+pub(super) fn open_cache(folder: &Path) -> Result<Cache, EngineError> {
     let start = |reason: String| {
         EngineError::Start(format!(
             "the code cache at {} cannot be used: {reason}",

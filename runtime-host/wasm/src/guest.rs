@@ -143,13 +143,20 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
 /// Bounds what an instance allocates: the sum of its linear memories, and its tables.
 pub(super) struct Limits {
     memory_left: usize,
+    refused: bool,
 }
 
 impl Limits {
     pub(super) fn new(memory: usize) -> Self {
         Self {
             memory_left: memory,
+            refused: false,
         }
+    }
+
+    /// Whether the component asked for more than it gets.
+    pub(super) fn refused(&self) -> bool {
+        self.refused
     }
 }
 
@@ -162,6 +169,7 @@ impl wasmtime::ResourceLimiter for Limits {
     ) -> wasmtime::Result<bool> {
         let more = desired.saturating_sub(current);
         if more > self.memory_left || maximum.is_some_and(|maximum| desired > maximum) {
+            self.refused = true;
             return Ok(false);
         }
         self.memory_left -= more;
@@ -174,6 +182,8 @@ impl wasmtime::ResourceLimiter for Limits {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(desired <= TABLE_LIMIT && maximum.is_none_or(|maximum| desired <= maximum))
+        let fits = desired <= TABLE_LIMIT && maximum.is_none_or(|maximum| desired <= maximum);
+        self.refused |= !fits;
+        Ok(fits)
     }
 }

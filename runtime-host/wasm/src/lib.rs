@@ -2,7 +2,7 @@
 //!
 //! This module owns compilation and its cache on disk ([`engine`]), the instances
 //! that answer REST requests ([`rest`]), the threads that ask `authority`
-//! ([`authority`]), and one file per imported interface. It knows no route and no
+//! ([`authority`]) and tenants' policies ([`policy`]), and one file per imported interface. It knows no route and no
 //! record. Apart from `policy`, nothing else in the host names `wasmtime`.
 //!
 //! What a REST component can import, and what of it does anything:
@@ -19,17 +19,20 @@
 //! | `spin:variables@3.0.0` | the component's own variables |
 //!
 //! It exports `wasi:http/handler@0.3` or `wasi:http/incoming-handler@0.2`. The authority
-//! imports `sschat:policy/state` and `clock`, and of WASI 0.2 what std asks for, inert.
+//! and tenants' policies import what their worlds in `sschat:policy` say, and of WASI 0.2
+//! what std asks for, inert ([`inert`]).
 
 pub mod authority;
 mod bindings;
-mod clock;
+pub mod calls;
 pub mod engine;
 mod guest;
 mod handler;
+mod inert;
 mod keyvalue;
 mod logs;
 pub mod outbound;
+pub mod policy;
 pub mod rest;
 mod spin_key_value;
 mod variables;

@@ -36,6 +36,16 @@ pub enum Command<'a> {
         /// Any JSON value, at most [`MAX_DEPTH`] deep, as the text that was sent.
         msg: &'a RawValue,
     },
+    /// `{"command":"join","room":R}`: hear a room that one is no member of. Not the seed's.
+    Join {
+        /// The room id.
+        room: Cow<'a, str>,
+    },
+    /// `{"command":"leave","room":R}`: hear a room no more that one joined. Not the seed's.
+    Leave {
+        /// The room id.
+        room: Cow<'a, str>,
+    },
     /// `{"command":"ping","user":U}`: is this user online?
     Ping {
         /// The user id asked about.
@@ -64,6 +74,10 @@ pub enum ErrorCode {
     NotVisible,
     /// The tenant's policy refused.
     Denied,
+    /// A room to leave that the session did not join itself.
+    NotJoined,
+    /// The session has as much of something as it may have.
+    Limit,
     /// A limit on the rate of commands was reached: slow down.
     RateLimited,
     /// Nothing is known to be wrong with the command; it may be tried again.
@@ -84,6 +98,8 @@ impl ErrorCode {
             Self::TooLarge => "too_large",
             Self::NotVisible => "not_visible",
             Self::Denied => "denied",
+            Self::NotJoined => "not_joined",
+            Self::Limit => "limit",
             Self::RateLimited => "rate_limited",
             Self::Temporary => "temporary",
         }
@@ -196,6 +212,11 @@ impl<'a> Envelope<'a> {
                 (None, _) => Err(Refused::request("missing field `room`")),
                 (_, None) => Err(Refused::request("missing field `msg`")),
             },
+            "join" | "leave" => match self.room {
+                Some(Text(room)) if command == "join" => Ok(Command::Join { room }),
+                Some(Text(room)) => Ok(Command::Leave { room }),
+                None => Err(Refused::request("missing field `room`")),
+            },
             "ping" => match self.user {
                 Some(Text(user)) => Ok(Command::Ping { user }),
                 None => Err(Refused::request("missing field `user`")),
@@ -209,7 +230,7 @@ impl<'a> Envelope<'a> {
             },
             _ => Err(Refused {
                 code: ErrorCode::UnknownCommand,
-                text: Cow::Borrowed("unknown command: login, room and ping are known"),
+                text: Cow::Borrowed("unknown command: login, room, join, leave and ping are known"),
             }),
         }
     }

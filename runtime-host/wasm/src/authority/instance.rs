@@ -1,23 +1,19 @@
 //! An instance of the authority, and what it is offered: the traced reads of the
 //! current call, and WASI as std wants it, but inert.
 
-use super::{Answer, CallError, Credential, Identity, Question, ReadError, Reads, Refusal};
+use super::{Answer, CallError, Credential, Identity, Policies, Question, Refusal, StoredPolicy};
 use crate::bindings::authority as bindings;
 use crate::bindings::authority::sschat::policy::{clock, state, types};
-use crate::clock::unix_now;
-use crate::engine::{Compiled, Engines, TICK};
+use crate::calls::{NoReads, ReadError, Reads, failed};
+use crate::engine::{Compiled, Engines, TRACED_MEMORY_LIMIT, ticks};
 use crate::guest::Limits;
-use crate::logs::{Log, Source};
+use crate::inert::{self, CallTime};
+use crate::logs::Log;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
-use wasmtime_wasi::random::Deterministic;
-use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
-
-/// The memory of one instance, in bytes, summed over its memories.
-const MEMORY_LIMIT: usize = 64 << 20;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 /// How long one call may compute and read.
 const BUDGET: Duration = Duration::from_millis(250);
@@ -31,6 +27,9 @@ const HANDLE_LIMIT: usize = 64;
 /// The most rooms that a page may have.
 const PAGE_LIMIT: usize = 1_000;
 
+/// Bytes that one host call may bring from the component: keys.
+const HOSTCALL_BYTES: usize = 1 << 20;
+
 /// The longest text that an answer may carry: an id, a code, a reason, a cursor.
 const TEXT_LIMIT: usize = 1_024;
 
@@ -39,7 +38,6 @@ pub(super) struct Kind {
     engine: Engine,
     pre: bindings::AuthorityPre<Host>,
     log: Arc<Log>,
-    reuse: bool,
 }
 
 /// The data of an instance's store.
@@ -48,9 +46,9 @@ struct Host {
     wasi: WasiCtx,
     table: ResourceTable,
     limits: Limits,
-    time: TracedTime,
+    time: CallTime,
     /// Set where a read failed for the store's sake: what the component makes of it is not its verdict.
-    failed: Option<String>,
+    failed: Option<CallError>,
 }
 
 impl Kind {
@@ -58,18 +56,16 @@ impl Kind {
         engines: &Engines,
         compiled: &Compiled,
         name: &str,
-        reuse: bool,
     ) -> wasmtime::Result<Self> {
-        let engine = engines.authority.clone();
+        let engine = engines.traced.clone();
         let mut linker = Linker::new(&engine);
-        wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
+        inert::link(&mut linker)?;
         bindings::Authority::add_to_linker::<_, HasSelf<_>>(&mut linker, |host: &mut Host| host)?;
         let pre = bindings::AuthorityPre::new(linker.instantiate_pre(&compiled.0)?)?;
         Ok(Self {
             engine,
             pre,
             log: Log::new(name.into()),
-            reuse,
         })
     }
 
@@ -78,7 +74,8 @@ impl Kind {
         reads: Box<dyn Reads>,
     ) -> (Store<Host>, wasmtime::Result<bindings::Authority>) {
         let mut store = Store::new(&self.engine, Host::new(&self.log));
-        store.data_mut().reads = Some(reads);
+        store.data_mut().begin(reads);
+        store.set_hostcall_fuel(HOSTCALL_BYTES);
         store.limiter(|host| &mut host.limits);
         store.set_epoch_deadline(ticks(BUDGET));
         let instance = self.pre.instantiate(&mut store);
@@ -86,30 +83,32 @@ impl Kind {
     }
 }
 
-fn ticks(budget: Duration) -> u64 {
-    (budget.as_millis() / TICK.as_millis()).max(1) as u64 + 1
-}
-
 /// Makes calls on one thread.
-pub(super) struct Caller {
+pub struct Caller {
     kind: Arc<Kind>,
+    reuse: bool,
     live: Option<(Store<Host>, bindings::Authority, u32)>,
 }
 
 impl Caller {
-    pub(super) fn new(kind: Arc<Kind>) -> Self {
-        Self { kind, live: None }
+    pub(super) fn new(kind: Arc<Kind>, reuse: bool) -> Self {
+        Self {
+            kind,
+            reuse,
+            live: None,
+        }
     }
 
-    /// Asks one question. An instance that trapped is never asked again.
-    pub(super) fn call(
+    /// Asks one question, and gives back the reads. An instance that trapped is never
+    /// asked again.
+    pub fn call(
         &mut self,
         question: &Question,
         reads: Box<dyn Reads>,
     ) -> (Result<Answer, CallError>, Box<dyn Reads>) {
         let (mut store, instance, calls) = match self.live.take() {
             Some((mut store, instance, calls)) => {
-                store.data_mut().reads = Some(reads);
+                store.data_mut().begin(reads);
                 store.set_epoch_deadline(ticks(BUDGET));
                 (store, instance, calls)
             }
@@ -119,43 +118,26 @@ impl Caller {
             },
         };
         let answer = ask(&instance, &mut store, question);
-        if store.data().time.0.swap(false, Ordering::Relaxed)
-            && let Some(reads) = &mut store.data_mut().reads
+        let host = store.data_mut();
+        if host.time.was_asked()
+            && let Some(reads) = &mut host.reads
         {
             // Asked through WASI: noted like the clock of the world itself.
-            reads.now();
+            reads.note_time();
         }
-        let host = store.data_mut();
-        if let Some(reason) = host.failed.take() {
-            return finish(store, Err(CallError::Store(reason)));
+        if let Some(failed) = host.failed.take() {
+            return finish(store, Err(failed));
         }
         let answer = match answer {
             Ok(answer) => check(answer),
             Err(error) => return finish(store, Err(failed(&error))),
         };
-        if !self.kind.reuse || calls >= REUSE_LIMIT {
+        if !self.reuse || calls >= REUSE_LIMIT {
             return finish(store, answer);
         }
         let reads = host.reads.take();
         self.live = Some((store, instance, calls + 1));
-        (answer, reads.unwrap_or_else(nothing))
-    }
-}
-
-fn nothing() -> Box<dyn Reads> {
-    Box::new(Gone)
-}
-
-/// Takes the place of reads that were given back.
-struct Gone;
-
-impl Reads for Gone {
-    fn get_many(&mut self, _: &[String]) -> Result<Vec<Option<bytes::Bytes>>, ReadError> {
-        Err(ReadError::Limit)
-    }
-
-    fn now(&mut self) -> u64 {
-        0
+        (answer, reads.unwrap_or_else(|| Box::new(NoReads)))
     }
 }
 
@@ -164,11 +146,7 @@ fn finish(
     answer: Result<Answer, CallError>,
 ) -> (Result<Answer, CallError>, Box<dyn Reads>) {
     let reads = store.data_mut().reads.take();
-    (answer, reads.unwrap_or_else(nothing))
-}
-
-fn failed(error: &wasmtime::Error) -> CallError {
-    CallError::Failed(format!("{error:#}"))
+    (answer, reads.unwrap_or_else(|| Box::new(NoReads)))
 }
 
 fn ask(
@@ -196,12 +174,21 @@ fn ask(
         Question::Rooms(who, cursor) => decisions
             .call_rooms(&mut store, &identity(who), cursor.as_deref())?
             .map_or_else(no, |page| Answer::Rooms(page.rooms, page.next)),
+        Question::MayJoin(who, room) => decisions
+            .call_may_join(&mut store, &identity(who), room)?
+            .map_or_else(no, |()| Answer::Yes),
         Question::MayPublish(who, room) => decisions
             .call_may_publish(&mut store, &identity(who), room)?
             .map_or_else(no, |()| Answer::Yes),
         Question::MaySee(who, user) => decisions
             .call_may_see(&mut store, &identity(who), user)?
-            .map_or_else(no, |()| Answer::Yes),
+            .map_or_else(no, Answer::Shared),
+        Question::TenantOfKey(key) => decisions
+            .call_tenant_of_key(&mut store, key)?
+            .map_or_else(no, Answer::Tenant),
+        Question::PoliciesOf(tenant) => decisions
+            .call_policies_of(&mut store, tenant)?
+            .map_or_else(no, |policies| Answer::Policies(uploaded(policies))),
     })
 }
 
@@ -210,6 +197,18 @@ fn presented(credential: &Credential) -> types::Credential {
         app: credential.app.clone(),
         user: credential.user.clone(),
         token: credential.token.clone(),
+    }
+}
+
+fn uploaded(policies: types::Policies) -> Policies {
+    let stored = |policy: types::StoredPolicy| StoredPolicy {
+        digest: policy.digest,
+        chunks: policy.chunks,
+    };
+    Policies {
+        active: policies.active.map(stored),
+        candidate: policies.candidate.map(stored),
+        configuration: policies.configuration,
     }
 }
 
@@ -231,6 +230,17 @@ fn check(answer: Answer) -> Result<Answer, CallError> {
                 && next.as_deref().is_none_or(fits)
         }
         Answer::Yes => true,
+        Answer::Shared(rooms) => rooms.len() <= PAGE_LIMIT && rooms.iter().all(|room| fits(room)),
+        Answer::Tenant(tenant) => fits(tenant),
+        Answer::Policies(policies) => {
+            let stored = policies.active.iter().chain(&policies.candidate);
+            fits(&policies.configuration)
+                && stored.into_iter().all(|stored| {
+                    fits(&stored.digest)
+                        && stored.chunks.len() <= PAGE_LIMIT
+                        && stored.chunks.iter().all(|chunk| fits(chunk))
+                })
+        }
         Answer::No(refusal) => fits(&refusal.code) && fits(&refusal.reason),
     };
     if all_fit {
@@ -242,27 +252,22 @@ fn check(answer: Answer) -> Result<Answer, CallError> {
 
 impl Host {
     fn new(log: &Arc<Log>) -> Self {
-        let time = TracedTime::default();
+        let time = CallTime::default();
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLE_LIMIT);
-        let mut wasi = WasiCtx::builder();
-        // Random numbers that are none, so that no decision depends on them.
-        wasi.secure_random(Deterministic::new(vec![4]))
-            .insecure_random(Deterministic::new(vec![4]))
-            .insecure_random_seed(0)
-            .wall_clock(time.clone())
-            .monotonic_clock(time.clone())
-            .allow_blocking_current_thread(true)
-            .stdout(log.stream(Source::Stdout))
-            .stderr(log.stream(Source::Stderr));
         Self {
             reads: None,
-            wasi: wasi.build(),
+            wasi: inert::context(log, &time),
             table,
-            limits: Limits::new(MEMORY_LIMIT),
+            limits: Limits::new(TRACED_MEMORY_LIMIT),
             time,
             failed: None,
         }
+    }
+
+    fn begin(&mut self, reads: Box<dyn Reads>) {
+        self.time.begin(reads.time());
+        self.reads = Some(reads);
     }
 }
 
@@ -291,11 +296,11 @@ impl state::Host for Host {
                 .map(|value| value.map(|bytes| bytes.to_vec()))
                 .collect()),
             Err(ReadError::Limit) => {
-                self.failed = Some("the decision reads too much".to_owned());
+                self.failed = Some(CallError::Limit("it reads too much".to_owned()));
                 Err(state::Error::Limit)
             }
             Err(ReadError::Store(reason)) => {
-                self.failed = Some(reason.clone());
+                self.failed = Some(CallError::Store(reason.clone()));
                 Err(state::Error::Store(reason))
             }
         })
@@ -304,32 +309,9 @@ impl state::Host for Host {
 
 impl clock::Host for Host {
     fn now(&mut self) -> wasmtime::Result<u64> {
-        Ok(self.reads.as_mut().map_or(0, |reads| reads.now()))
-    }
-}
-
-/// The clocks of WASI, which note that they were asked.
-#[derive(Clone, Default)]
-struct TracedTime(Arc<AtomicBool>);
-
-impl HostWallClock for TracedTime {
-    fn resolution(&self) -> Duration {
-        Duration::from_secs(1)
-    }
-
-    fn now(&self) -> Duration {
-        self.0.store(true, Ordering::Relaxed);
-        Duration::from_secs(unix_now())
-    }
-}
-
-impl HostMonotonicClock for TracedTime {
-    fn resolution(&self) -> u64 {
-        1_000_000_000
-    }
-
-    fn now(&self) -> u64 {
-        self.0.store(true, Ordering::Relaxed);
-        unix_now() * 1_000_000_000
+        Ok(self.reads.as_mut().map_or(0, |reads| {
+            reads.note_time();
+            reads.time()
+        }))
     }
 }

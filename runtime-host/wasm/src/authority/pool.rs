@@ -4,7 +4,8 @@
 //! the store may block. Calls wait in one bounded queue.
 
 use super::instance::{Caller, Kind};
-use super::{Answer, CallError, Question, Reads};
+use super::{Answer, CallError, Question};
+use crate::calls::{NoReads, Reads};
 use crate::engine::{Compiled, Engines};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -39,6 +40,7 @@ struct State {
 /// Asks the authority. Dropping it ends the threads after the calls under way.
 pub struct AuthorityPool {
     queue: Arc<Queue>,
+    kind: Arc<Kind>,
 }
 
 impl std::fmt::Debug for AuthorityPool {
@@ -61,17 +63,17 @@ impl AuthorityPool {
         reuse: bool,
     ) -> anyhow::Result<Self> {
         let kind = Arc::new(
-            Kind::new(engines, compiled, name, reuse)
-                .map_err(|error| anyhow::anyhow!("{error:#}"))?,
+            Kind::new(engines, compiled, name).map_err(|error| anyhow::anyhow!("{error:#}"))?,
         );
         let queue = Arc::new(Queue::default());
         let pool = Self {
             queue: Arc::clone(&queue),
+            kind: Arc::clone(&kind),
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         for index in 0..cores.min(THREADS_LIMIT) {
             let queue = Arc::clone(&queue);
-            let mut caller = Caller::new(Arc::clone(&kind));
+            let mut caller = Caller::new(Arc::clone(&kind), reuse);
             std::thread::Builder::new()
                 .name(format!("authority-{index}"))
                 .spawn(move || {
@@ -83,6 +85,12 @@ impl AuthorityPool {
                 })?;
         }
         Ok(pool)
+    }
+
+    /// Calls on the caller's own thread, for those who measure. `reuse` as in
+    /// [`AuthorityPool::new`].
+    pub fn caller(&self, reuse: bool) -> Caller {
+        Caller::new(Arc::clone(&self.kind), reuse)
     }
 
     /// Asks and waits. Gives `reads` back.
@@ -143,18 +151,5 @@ impl Queue {
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-    }
-}
-
-/// Stands in for the reads of a call whose thread is gone.
-struct NoReads;
-
-impl Reads for NoReads {
-    fn get_many(&mut self, _: &[String]) -> Result<Vec<Option<bytes::Bytes>>, super::ReadError> {
-        Err(super::ReadError::Store("the pool is closed".to_owned()))
-    }
-
-    fn now(&mut self) -> u64 {
-        0
     }
 }

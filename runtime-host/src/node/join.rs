@@ -1,0 +1,97 @@
+//! Rooms that a session names itself, beside those that it is a member of.
+
+use super::{Heard, Sessions};
+use crate::hub::ConnectionKey;
+use crate::policy::answer::Answer;
+use crate::policy::memo::Verdict;
+use crate::socket::{Flow, Turn};
+use crate::wasm::authority::Question;
+use sschat_protocol::seed::{self, ErrorCode};
+use std::sync::Arc;
+
+/// The most rooms that one session may name.
+const JOINED_LIMIT: usize = 128;
+
+impl Sessions {
+    /// Hears a room from now on, if the session may.
+    pub(super) fn join(
+        &mut self,
+        key: ConnectionKey,
+        room: &str,
+        text: &str,
+        decided: Option<&Arc<Verdict>>,
+        turn: &mut Turn<'_>,
+    ) -> Flow {
+        let node = Arc::clone(&self.node);
+        let Some(session) = self.session(key) else {
+            return Flow::Continue;
+        };
+        let Some(who) = &session.who else {
+            return self.refuse_before_login(key, turn);
+        };
+        let tenant = Arc::clone(&who.tenant);
+        if session.place(room).is_some() {
+            self.answer(key, turn, |out| seed::membership(out, true, room));
+            return Flow::Continue;
+        }
+        if session.joined >= JOINED_LIMIT {
+            let text = "a session may join 128 rooms that it is no member of";
+            return self.refuse(key, turn, ErrorCode::Limit.as_str(), text);
+        }
+        let watcher = session.watcher;
+        let question = |identity| Question::MayJoin(identity, room.to_owned());
+        let Some(verdict) = self.verdict(key, question, (text, None), decided) else {
+            return Flow::Pause;
+        };
+        match verdict.answer() {
+            Some(Answer::Rooms(heard, _)) => {
+                // Ended since: asked again.
+                if !node.grants.join(watcher, room, &verdict) {
+                    return self.join(key, room, text, None, turn);
+                }
+                let heard = Heard {
+                    channel: node.channels.get(&tenant, room),
+                    presence: heard.first().is_some_and(|heard| heard.presence),
+                };
+                self.enter(key, &heard, turn);
+                if let Some(session) = self.session(key) {
+                    session.joined += 1;
+                }
+                self.answer(key, turn, |out| seed::membership(out, true, room));
+                Flow::Continue
+            }
+            Some(Answer::No(refusal)) => self.refuse(key, turn, &refusal.code, &refusal.reason),
+            _ => Flow::Continue,
+        }
+    }
+
+    /// Hears a room no more that the session named itself.
+    pub(super) fn leave_named(
+        &mut self,
+        key: ConnectionKey,
+        room: &str,
+        turn: &mut Turn<'_>,
+    ) -> Flow {
+        let node = Arc::clone(&self.node);
+        let Some(session) = self.session(key) else {
+            return Flow::Continue;
+        };
+        if session.who.is_none() {
+            return self.refuse_before_login(key, turn);
+        }
+        if !node.grants.leave(session.watcher, room) {
+            let text = "the session did not join that room itself";
+            return self.refuse(key, turn, ErrorCode::NotJoined.as_str(), text);
+        }
+        session.joined = session.joined.saturating_sub(1);
+        let at = session
+            .places
+            .iter()
+            .position(|place| *place.channel.room == *room);
+        if let Some(place) = at.map(|at| session.places.swap_remove(at)) {
+            self.leave(place.seat, &place.channel, false, turn);
+        }
+        self.answer(key, turn, |out| seed::membership(out, false, room));
+        Flow::Continue
+    }
+}

@@ -1,0 +1,346 @@
+//! One call of a policy, in an instance of its own.
+
+use super::{Hook, Outcome, Ruling};
+use crate::bindings::policy as bindings;
+use crate::bindings::policy::exports::sschat::policy::hooks;
+use crate::bindings::policy::sschat::policy::{
+    clock, configuration, connection, payload, state, types,
+};
+use crate::calls::{Attribute, CallError, Identity, NoReads, ReadError, Reads, Refusal, failed};
+use crate::engine::{TRACED_MEMORY_LIMIT, ticks};
+use crate::guest::Limits;
+use crate::inert::{self, CallTime};
+use crate::logs::Log;
+use std::sync::Arc;
+use std::time::Duration;
+use wasmtime::component::{Component, HasSelf, Linker, ResourceTable};
+use wasmtime::{Engine, Store};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+/// How long one call may take, instantiation included.
+pub const BUDGET: Duration = Duration::from_millis(50);
+
+/// Handles that an instance may hold.
+const HANDLE_LIMIT: usize = 64;
+
+/// Bytes that one host call may bring from the component: keys and what it prints.
+const HOSTCALL_BYTES: usize = 1 << 20;
+
+/// Host calls that one call may make through the world's own imports.
+const HOSTCALL_LIMIT: u32 = 4_096;
+
+/// The longest code of a refusal, and the longest reason, in bytes.
+const CODE_LIMIT: usize = 64;
+const REASON_LIMIT: usize = 1_024;
+
+const UNFIT_REFUSAL: &str =
+    "a refusal's code is no lower-case words joined by _, or its reason is too long";
+
+/// The longest payload that may take another's place, in bytes.
+const REWRITE_LIMIT: usize = 1 << 20;
+
+/// A policy that is compiled and fits the world.
+pub struct Loaded {
+    engine: Engine,
+    pre: bindings::PolicyPre<Host>,
+    digest: Box<str>,
+    bytes: usize,
+}
+
+impl std::fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Loaded")
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Loaded {
+    /// Links a component.
+    pub(super) fn link(
+        component: &Component,
+        digest: &str,
+        bytes: usize,
+    ) -> wasmtime::Result<Self> {
+        let engine = component.engine().clone();
+        let mut linker = Linker::new(&engine);
+        inert::link(&mut linker)?;
+        bindings::Policy::add_to_linker::<_, HasSelf<_>>(&mut linker, |host: &mut Host| host)?;
+        let pre = bindings::PolicyPre::new(linker.instantiate_pre(component)?)?;
+        Ok(Self {
+            engine,
+            pre,
+            digest: digest.into(),
+            bytes,
+        })
+    }
+
+    /// SHA-256 of the component, 64 lower-case hex digits.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The size of the component.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Asks, in a fresh instance.
+    pub(super) fn call(&self, asked: Asked<'_>) -> (Result<Ruling, CallError>, Box<dyn Reads>) {
+        let hook = asked.hook;
+        let mut store = Store::new(&self.engine, Host::new(asked));
+        store.limiter(|host| &mut host.limits);
+        store.set_hostcall_fuel(HOSTCALL_BYTES);
+        // Before the instance exists, for its start functions run in the same budget.
+        store.set_epoch_deadline(ticks(BUDGET));
+        let ruling = self
+            .pre
+            .instantiate(&mut store)
+            .and_then(|instance| ask(&instance, &mut store, hook));
+        let host = store.data_mut();
+        if host.time.was_asked() {
+            host.reads.note_time();
+        }
+        let outcome = match (host.failed.take(), ruling) {
+            // What the component made of a failed read is not its verdict.
+            (Some(failed), _) => Err(failed),
+            (None, Err(_)) if host.limits.refused() => {
+                Err(CallError::Limit("it needs too much memory".to_owned()))
+            }
+            (None, Err(error)) => Err(failed(&error)),
+            (None, Ok(ruling)) => check(ruling, hook),
+        };
+        let reads = std::mem::replace(&mut host.reads, Box::new(NoReads));
+        (outcome, reads)
+    }
+}
+
+/// What a call is about.
+pub(super) struct Asked<'a> {
+    pub(super) tenant: &'a str,
+    /// The key of the policy's configuration.
+    pub(super) configuration: &'a str,
+    pub(super) hook: &'a Hook,
+    pub(super) reads: Box<dyn Reads>,
+    pub(super) log: &'a Arc<Log>,
+}
+
+/// The data of an instance's store.
+struct Host {
+    reads: Box<dyn Reads>,
+    /// What all keys of the tenant begin with.
+    prefix: String,
+    configuration: String,
+    host_calls: u32,
+    wasi: WasiCtx,
+    table: ResourceTable,
+    limits: Limits,
+    time: CallTime,
+    failed: Option<CallError>,
+}
+
+impl Host {
+    fn new(asked: Asked<'_>) -> Self {
+        let time = CallTime::default();
+        time.begin(asked.reads.time());
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLE_LIMIT);
+        Self {
+            reads: asked.reads,
+            prefix: format!("{}/", asked.tenant),
+            configuration: asked.configuration.to_owned(),
+            host_calls: 0,
+            wasi: inert::context(asked.log, &time),
+            table,
+            limits: Limits::new(TRACED_MEMORY_LIMIT),
+            time,
+            failed: None,
+        }
+    }
+
+    /// Counts a host call; the one too many ends the component.
+    fn count(&mut self) -> wasmtime::Result<()> {
+        self.host_calls += 1;
+        if self.host_calls > HOSTCALL_LIMIT {
+            self.failed = Some(CallError::Limit("it calls the host too often".to_owned()));
+            wasmtime::bail!("too many host calls");
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, state::Error> {
+        match self.reads.get_many(keys) {
+            Ok(values) => Ok(values
+                .into_iter()
+                .map(|value| value.map(|bytes| bytes.to_vec()))
+                .collect()),
+            Err(ReadError::Limit) => {
+                self.failed = Some(CallError::Limit("it reads too much".to_owned()));
+                Err(state::Error::Limit)
+            }
+            Err(ReadError::Store(reason)) => {
+                self.failed = Some(CallError::Store(reason.clone()));
+                Err(state::Error::Store(reason))
+            }
+        }
+    }
+}
+
+impl WasiView for Host {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl types::Host for Host {}
+
+impl state::Host for Host {
+    fn get_many(
+        &mut self,
+        keys: Vec<String>,
+    ) -> wasmtime::Result<Result<Vec<Option<Vec<u8>>>, state::Error>> {
+        self.count()?;
+        let keys: Vec<String> = keys
+            .into_iter()
+            .map(|key| format!("{}{key}", self.prefix))
+            .collect();
+        Ok(self.read(&keys))
+    }
+}
+
+impl clock::Host for Host {
+    fn now(&mut self) -> wasmtime::Result<u64> {
+        self.count()?;
+        self.reads.note_time();
+        Ok(self.reads.time())
+    }
+}
+
+impl payload::Host for Host {
+    fn get(&mut self) -> wasmtime::Result<String> {
+        self.count()?;
+        Ok(self.reads.payload().as_ref().to_owned())
+    }
+}
+
+impl connection::Host for Host {
+    fn remote_address(&mut self) -> wasmtime::Result<Option<String>> {
+        self.count()?;
+        Ok(self.reads.attribute(Attribute::RemoteAddress))
+    }
+
+    fn header(&mut self, name: String) -> wasmtime::Result<Option<String>> {
+        self.count()?;
+        Ok(self.reads.attribute(Attribute::Header(&name)))
+    }
+
+    fn claim(&mut self, name: String) -> wasmtime::Result<Option<String>> {
+        self.count()?;
+        Ok(self.reads.attribute(Attribute::Claim(&name)))
+    }
+}
+
+impl configuration::Host for Host {
+    fn get(&mut self) -> wasmtime::Result<Option<String>> {
+        self.count()?;
+        let key = self.configuration.clone();
+        let value = self.read(&[key]).ok().and_then(|mut values| values.pop());
+        Ok(value
+            .flatten()
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    }
+}
+
+fn ask(
+    instance: &bindings::Policy,
+    store: &mut Store<Host>,
+    hook: &Hook,
+) -> wasmtime::Result<Ruling> {
+    let hooks = instance.sschat_policy_hooks();
+    Ok(match hook {
+        Hook::Login(who) => {
+            let decision = hooks.call_on_login(store, &identity(who))?;
+            let outcome = match decision.verdict {
+                hooks::LoginVerdict::Allow(refinement) => Outcome::Login {
+                    expires: refinement.expires,
+                    may_publish: refinement.may_publish,
+                },
+                hooks::LoginVerdict::Deny(refusal) => Outcome::Deny(reasoned(refusal)),
+            };
+            let until = decision.until;
+            Ruling { outcome, until }
+        }
+        Hook::Join(who, rooms) => each(hooks.call_on_join(store, &identity(who), rooms)?),
+        Hook::Presence(who, rooms) => each(hooks.call_on_presence(store, &identity(who), rooms)?),
+        Hook::Publish(who, room) => {
+            let decision = hooks.call_on_publish(store, &identity(who), room)?;
+            let outcome = match decision.verdict {
+                hooks::PublishVerdict::Allow => Outcome::Allow,
+                hooks::PublishVerdict::Rewrite(payload) => Outcome::Rewrite(payload),
+                hooks::PublishVerdict::Deny(refusal) => Outcome::Deny(reasoned(refusal)),
+            };
+            let until = decision.until;
+            Ruling { outcome, until }
+        }
+    })
+}
+
+/// Decisions about many rooms hold as long as the shortest of them.
+fn each(decisions: Vec<hooks::Decision>) -> Ruling {
+    let until = decisions.iter().filter_map(|decision| decision.until).min();
+    let outcome = Outcome::Each(
+        decisions
+            .into_iter()
+            .map(|decision| match decision.verdict {
+                hooks::Verdict::Allow => None,
+                hooks::Verdict::Deny(refusal) => Some(reasoned(refusal)),
+            })
+            .collect(),
+    );
+    Ruling { outcome, until }
+}
+
+fn reasoned(refusal: hooks::Refusal) -> Refusal {
+    Refusal {
+        code: refusal.code,
+        reason: refusal.reason,
+    }
+}
+
+fn identity(who: &Identity) -> hooks::Identity {
+    hooks::Identity {
+        tenant: who.tenant.clone(),
+        user: who.user.clone(),
+    }
+}
+
+/// Holds an answer to its bounds.
+fn check(ruling: Ruling, hook: &Hook) -> Result<Ruling, CallError> {
+    let word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    let fits = |refusal: &Refusal| {
+        (1..=CODE_LIMIT).contains(&refusal.code.len())
+            && refusal.code.bytes().all(word)
+            && refusal.reason.len() <= REASON_LIMIT
+    };
+    let wrong = match (&ruling.outcome, hook) {
+        (Outcome::Each(each), Hook::Join(_, rooms) | Hook::Presence(_, rooms)) => {
+            if each.len() == rooms.len() {
+                (!each.iter().flatten().all(fits)).then_some(UNFIT_REFUSAL)
+            } else {
+                Some("it did not answer for each room")
+            }
+        }
+        (Outcome::Deny(refusal), _) => (!fits(refusal)).then_some(UNFIT_REFUSAL),
+        (Outcome::Rewrite(payload), _) => {
+            (payload.len() > REWRITE_LIMIT).then_some("the rewritten payload is too long")
+        }
+        _ => None,
+    };
+    match wrong {
+        Some(reason) => Err(CallError::Failed(reason.to_owned())),
+        None => Ok(ruling),
+    }
+}

@@ -1,0 +1,308 @@
+//! The threads that ask policies.
+//!
+//! Tenants take turns: each has a queue of its own and at most one call under way, so
+//! that one which loops keeps one thread busy and nobody else waiting for more than its
+//! turn. The threads run at a lower priority than the shards.
+
+use super::breaker::Breaker;
+use super::instance::{Asked, Loaded};
+use super::{CallError, Hook, Ruling};
+use crate::calls::{NoReads, Reads};
+use crate::logs::Log;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// The most calls of one tenant that wait.
+const TENANT_QUEUE_LIMIT: usize = 2_048;
+
+/// The most calls that wait, over all tenants.
+const QUEUE_LIMIT: usize = 65_536;
+
+/// More threads than this would only take turns.
+const THREADS_LIMIT: usize = 4;
+
+/// How much the shards go before: the steps of `nice`.
+const NICENESS: i32 = 5;
+
+/// Tenants that are remembered although they are at rest, before those are forgotten.
+const RESTING_LIMIT: usize = 4_096;
+
+type Reply = (Result<Ruling, CallError>, Box<dyn Reads>);
+
+struct Job {
+    policy: Arc<Loaded>,
+    hook: Hook,
+    configuration: Arc<str>,
+    reads: Box<dyn Reads>,
+    reply: oneshot::Sender<Reply>,
+}
+
+struct Tenant {
+    jobs: VecDeque<Job>,
+    busy: bool,
+    breaker: Breaker,
+    log: Arc<Log>,
+    used: Usage,
+}
+
+/// What a tenant's policies have used since the host began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Calls made.
+    pub calls: u64,
+    /// Calls that gave no verdict.
+    pub failed: u64,
+    /// Of these, the ones that took too long.
+    pub timed_out: u64,
+    /// Calls that were not made, because the policy was suspended or too many waited.
+    pub refused: u64,
+    /// Processor time.
+    pub processor: Duration,
+    /// Whether calls are refused at present because of failures.
+    pub suspended: bool,
+}
+
+#[derive(Default)]
+struct State {
+    tenants: HashMap<Arc<str>, Tenant>,
+    /// Tenants with calls that wait and none under way, in turn.
+    ready: VecDeque<Arc<str>>,
+    waiting: usize,
+    closed: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// Asks policies. Dropping it ends the threads after the calls under way.
+pub struct PolicyPool {
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for PolicyPool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PolicyPool").finish_non_exhaustive()
+    }
+}
+
+impl PolicyPool {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// Where the machine gives no more threads.
+    pub fn new() -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        for index in 0..cores.clamp(1, THREADS_LIMIT) {
+            let shared = Arc::clone(&shared);
+            std::thread::Builder::new()
+                .name(format!("policy-{index}"))
+                .spawn(move || {
+                    // On Linux this concerns the calling thread alone.
+                    let _ = rustix::process::nice(NICENESS);
+                    while let Some((tenant, job, log)) = shared.next() {
+                        shared.run(&tenant, job, &log);
+                    }
+                })?;
+        }
+        Ok(Self { shared })
+    }
+
+    /// Asks and waits. Gives `reads` back.
+    pub async fn call(
+        &self,
+        tenant: &str,
+        policy: Arc<Loaded>,
+        hook: Hook,
+        configuration: Arc<str>,
+        reads: Box<dyn Reads>,
+    ) -> Reply {
+        let (reply, answered) = oneshot::channel();
+        let job = Job {
+            policy,
+            hook,
+            configuration,
+            reads,
+            reply,
+        };
+        match self.shared.push(tenant, job) {
+            Err((error, reads)) => (Err(error), reads),
+            Ok(()) => answered
+                .await
+                .unwrap_or_else(|_| (Err(CallError::Overloaded), Box::new(NoReads))),
+        }
+    }
+
+    /// What a tenant has used; `None` where none of its policies was called lately.
+    pub fn usage(&self, tenant: &str) -> Option<Usage> {
+        let state = self.shared.lock();
+        let tenant = state.tenants.get(tenant)?;
+        Some(Usage {
+            suspended: tenant.breaker.is_open(Instant::now()),
+            ..tenant.used
+        })
+    }
+}
+
+impl Drop for PolicyPool {
+    fn drop(&mut self) {
+        self.shared.lock().closed = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, name: &str, job: Job) -> Result<(), (CallError, Box<dyn Reads>)> {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let state = &mut *state;
+        if state.closed || state.waiting >= QUEUE_LIMIT {
+            return Err((CallError::Overloaded, job.reads));
+        }
+        if !state.tenants.contains_key(name) {
+            state.make_room(now);
+            state.tenants.insert(name.into(), Tenant::new(name, now));
+        }
+        let Some((name, tenant)) = state
+            .tenants
+            .get_key_value(name)
+            .map(|(name, _)| Arc::clone(name))
+            .and_then(|key| state.tenants.get_mut(name).map(|tenant| (key, tenant)))
+        else {
+            return Err((CallError::Overloaded, job.reads));
+        };
+        if let Some(reason) = tenant.breaker.refuses(now) {
+            tenant.used.refused += 1;
+            return Err((CallError::Suspended(reason), job.reads));
+        }
+        if tenant.jobs.len() >= TENANT_QUEUE_LIMIT {
+            tenant.used.refused += 1;
+            return Err((CallError::Overloaded, job.reads));
+        }
+        tenant.jobs.push_back(job);
+        state.waiting += 1;
+        if tenant.jobs.len() == 1 && !tenant.busy {
+            state.ready.push_back(name);
+            self.changed.notify_one();
+        }
+        Ok(())
+    }
+
+    /// The next call and whose it is; `None` once the pool is gone.
+    fn next(&self) -> Option<(Arc<str>, Job, Arc<Log>)> {
+        let mut state = self.lock();
+        loop {
+            while let Some(name) = state.ready.pop_front() {
+                let Some(tenant) = state.tenants.get_mut(&name) else {
+                    continue;
+                };
+                if let Some(job) = tenant.jobs.pop_front() {
+                    tenant.busy = true;
+                    let log = Arc::clone(&tenant.log);
+                    state.waiting -= 1;
+                    return Some((name, job, log));
+                }
+            }
+            if state.closed {
+                return None;
+            }
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn run(&self, tenant: &Arc<str>, job: Job, log: &Arc<Log>) {
+        let began = processor_time();
+        let (outcome, reads) = job.policy.call(Asked {
+            tenant,
+            configuration: &job.configuration,
+            hook: &job.hook,
+            reads: job.reads,
+            log,
+        });
+        let took = processor_time().saturating_sub(began);
+        if let Err(error) = &outcome {
+            let (hook, digest) = (job.hook.name(), job.policy.digest());
+            tracing::warn!(tenant = &**tenant, hook, digest, %error, "a policy gave no verdict");
+        }
+        let refused = self.done(tenant, took, outcome.as_ref().err());
+        // Nobody waits any more where the session is gone.
+        let _ = job.reply.send((outcome, reads));
+        for job in refused {
+            let error = CallError::Suspended("it failed too often");
+            let _ = job.reply.send((Err(error), job.reads));
+        }
+    }
+
+    /// Notes the end of a call; gives back what no longer needs to be asked.
+    fn done(&self, name: &Arc<str>, took: Duration, error: Option<&CallError>) -> VecDeque<Job> {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let state = &mut *state;
+        let Some(tenant) = state.tenants.get_mut(name) else {
+            return VecDeque::new();
+        };
+        // A store that fails is not the policy's fault.
+        let failed = !matches!(error, None | Some(CallError::Store(_)));
+        tenant.breaker.note(took, failed, now);
+        tenant.used.calls += 1;
+        tenant.used.failed += u64::from(error.is_some());
+        tenant.used.timed_out += u64::from(error == Some(&CallError::TimedOut));
+        tenant.used.processor += took;
+        tenant.busy = false;
+        if tenant.breaker.is_open(now) {
+            let refused = std::mem::take(&mut tenant.jobs);
+            state.waiting -= refused.len();
+            tenant.used.refused += refused.len() as u64;
+            return refused;
+        }
+        if !tenant.jobs.is_empty() {
+            state.ready.push_back(Arc::clone(name));
+            self.changed.notify_one();
+        }
+        VecDeque::new()
+    }
+}
+
+impl State {
+    /// Forgets tenants at rest once there are many.
+    fn make_room(&mut self, now: Instant) {
+        if self.tenants.len() >= RESTING_LIMIT {
+            self.tenants.retain(|_, tenant| {
+                tenant.busy || !tenant.jobs.is_empty() || !tenant.breaker.is_fresh(now)
+            });
+        }
+    }
+}
+
+impl Tenant {
+    fn new(name: &str, now: Instant) -> Self {
+        Self {
+            jobs: VecDeque::new(),
+            busy: false,
+            breaker: Breaker::new(now),
+            log: Log::new(format!("policy of {name}").into()),
+            used: Usage::default(),
+        }
+    }
+}
+
+/// The processor time of this thread.
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or(0),
+        u32::try_from(time.tv_nsec).unwrap_or(0),
+    )
+}

@@ -1,0 +1,6 @@
+//! Tenants that bring their own rules: uploaded, asked, swapped, explained.
+
+mod explain;
+mod hooks;
+mod shadow;
+mod upload;

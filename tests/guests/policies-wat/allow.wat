@@ -1,0 +1,6 @@
+;; The smallest policy: it allows everything.
+(component
+  (component $Hooks
+    (; include calm ;)
+    (; include hooks ;))
+  (; include end ;))

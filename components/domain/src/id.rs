@@ -170,7 +170,6 @@ digest! {
     ComponentDigest
 }
 
-#[allow(dead_code)]
 impl ComponentDigest {
     /// The digest of the bytes that this hasher was fed.
     pub(crate) fn of(hasher: Sha256) -> Self {

@@ -85,6 +85,26 @@ pub fn component_chunk(tenant: AppId, upload: u64, chunk: u64) -> String {
     format!("{tenant}/policy/component/{upload}/{chunk}")
 }
 
+/// How many uploads a tenant ever began: the number of the last one.
+pub(crate) fn uploads(tenant: AppId) -> String {
+    format!("{tenant}/policy/uploads")
+}
+
+/// The number up to which no upload is left to clean up.
+pub(crate) fn uploads_settled(tenant: AppId) -> String {
+    format!("{tenant}/policy/uploads/settled")
+}
+
+/// What became of an upload; there from before its first chunk until its last is gone.
+pub(crate) fn upload(tenant: AppId, number: u64) -> String {
+    format!("{tenant}/policy/upload/{number}")
+}
+
+/// Who decides about an upload: the one who makes it, or one who discards it.
+pub(crate) fn upload_claim(tenant: AppId, number: u64) -> String {
+    format!("{tenant}/policy/upload/{number}/claim")
+}
+
 /// The queue of unfinished removals, of all tenants.
 pub(crate) const DOOMED: &str = "index/doomed";
 

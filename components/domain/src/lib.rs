@@ -12,6 +12,8 @@
 //! - [`roster`]: one relation: slots, their reuse, and listing by cursor.
 //! - [`membership`]: rooms ↔ users.
 //! - [`tenant`]: registration, authentication, creation of rooms and users.
+//! - [`policy`]: the rule and the components that a tenant chose.
+//! - [`upload`]: how such a component gets in.
 //! - [`removal`]: deletion in bounded steps that survive a crash.
 //! - [`access`]: read-only questions of the authority, with batched reads.
 
@@ -23,11 +25,14 @@ pub mod kv;
 pub mod membership;
 #[cfg(any(test, feature = "memory"))]
 pub mod memory;
+pub mod policy;
 pub mod record;
 pub mod removal;
 mod ring;
 pub mod roster;
+mod settle;
 pub mod tenant;
+pub mod upload;
 
 pub use id::{ApiKey, AppId, RoomId, UserId};
 pub use kv::{Error, Read, Write};

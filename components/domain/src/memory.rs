@@ -71,6 +71,11 @@ impl Memory {
         self.entries.borrow().keys().cloned().collect()
     }
 
+    /// The value of a key, without counting as an operation.
+    pub fn peek(&self, key: &str) -> Option<Vec<u8>> {
+        self.entries.borrow().get(key).cloned()
+    }
+
     /// Puts a value without counting it as an operation.
     pub fn put(&self, key: &str, value: &[u8]) {
         let mut entries = self.entries.borrow_mut();

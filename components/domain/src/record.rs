@@ -135,6 +135,25 @@ pub struct Component {
     pub upload: u64,
 }
 
+/// Which of a tenant's two places for a component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// It is asked.
+    Active,
+    /// It runs beside the active one, and its verdicts are never used.
+    Candidate,
+}
+
+/// What became of an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upload {
+    /// Where it goes.
+    pub role: Role,
+    /// Whether it has been put there.
+    pub placed: bool,
+}
+
 /// What is being removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -154,10 +173,13 @@ pub struct Doom {
     pub tenant: AppId,
     /// What is removed.
     pub target: Target,
-    /// The last slot of the outer roster that is done; tenants only: rooms first,
-    /// then users.
+    /// The last slot of the outer roster that is done; tenants only: uploads first
+    /// (by their numbers), then rooms, then users.
     #[serde(default)]
     pub outer: u64,
+    /// Whether the tenant's uploads are done.
+    #[serde(default)]
+    pub uploads_done: bool,
     /// Whether the tenant's rooms are done.
     #[serde(default)]
     pub rooms_done: bool,

@@ -11,7 +11,7 @@ use crate::id::{ApiKey, AppId, RoomId, UserId};
 use crate::kv::{BATCH, Error, Write};
 use crate::record::{App, Doom, DoomPlace, Named, Target, encode, load};
 use crate::roster::{Freed, Occupied, Peer, Roster, free};
-use crate::{doomed, key, tenant};
+use crate::{doomed, key, policy, settle, tenant};
 
 /// The most slots that one step cleans up. Each costs about four operations, so a
 /// step stays far below the time a request may take.
@@ -109,6 +109,7 @@ fn new_doom(tenant: AppId, target: Target) -> Doom {
         tenant,
         target,
         outer: 0,
+        uploads_done: false,
         rooms_done: false,
         inner: 0,
     }
@@ -249,7 +250,7 @@ where
     Ok(emptied)
 }
 
-/// Cleans up one step of a tenant: its rooms, then its users, then its rosters.
+/// Cleans up one step of a tenant: uploads, then rooms, then users, then its rosters.
 /// No slot is hinted at, for all rosters go.
 async fn tenant_step<S: Write>(
     store: &S,
@@ -258,6 +259,12 @@ async fn tenant_step<S: Write>(
 ) -> Result<bool, Error> {
     let tenant = doom.tenant;
     let mut budget = SLOTS_PER_STEP;
+    if !doom.uploads_done {
+        if !settle::remove_step(store, tenant, &mut doom.outer, &mut budget).await? {
+            return Ok(false);
+        }
+        (doom.uploads_done, doom.outer) = (true, 0);
+    }
     let rooms = Roster::rooms_of_tenant(tenant);
     if !doom.rooms_done {
         let none = |_: RoomId| None;
@@ -280,6 +287,8 @@ async fn tenant_step<S: Write>(
         return Ok(false);
     };
     keys.extend(more);
+    keys.extend(policy::keys(tenant));
+    keys.push(key::uploads(tenant));
     keys.extend(last);
     store.delete_many(keys).await?;
     Ok(true)

@@ -88,6 +88,7 @@ mod tests {
             authorization: authorization.map(str::to_owned),
             api_key: header.map(str::to_owned),
             admin_token: None,
+            length: None,
             body: Vec::new(),
         };
         match presented_key(&request) {

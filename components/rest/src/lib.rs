@@ -19,12 +19,13 @@ pub use answer::{Answer, Outcome};
 pub use auth::{presented_key, tenant, unknown_key};
 pub use query::{PageQuery, Query};
 pub use refusal::Refusal;
-pub use request::{BODY_LIMIT, Method, PATH_LIMIT, Request, Route};
+pub use request::{BODY_LIMIT, Body, Method, PATH_LIMIT, Request, Route};
 
 use sschat_domain::{Error, Write};
 use std::future::Future;
 
-/// Makes the crate an HTTP component that answers with this handler.
+/// Makes the crate an HTTP component that answers with this handler. With `streaming`
+/// the handler gets the body as well, a [`Body`], to read as much of it as it wants.
 ///
 /// What `#[spin_sdk::http_service]` does, without the second form of request and
 /// response that it builds, which was a third of a component's own time in a
@@ -32,17 +33,28 @@ use std::future::Future;
 #[macro_export]
 macro_rules! component {
     ($handle:path) => {
+        $crate::component!(
+            |request| serve(request, async |request| $handle(&Spin, &request).await)
+        );
+    };
+    (streaming $handle:path) => {
+        $crate::component!(|request| serve_streaming(request, async |request, body| {
+            $handle(&Spin, &request, body).await
+        }));
+    };
+    (|$request:ident| $serve:expr) => {
         #[cfg(target_family = "wasm")]
         mod component {
             use $crate::spin::spin_sdk::wasip3;
-            use $crate::spin::{ErrorCode, Response, Spin, serve};
+            #[allow(unused_imports, reason = "one of the two is used")]
+            use $crate::spin::{ErrorCode, Response, Spin, serve, serve_streaming};
             struct Component;
             wasip3::http::service::export!(Component);
             impl wasip3::exports::http::handler::Guest for Component {
                 async fn handle(
-                    request: wasip3::http::types::Request,
+                    $request: wasip3::http::types::Request,
                 ) -> Result<Response, ErrorCode> {
-                    Ok(serve(request, async |request| $handle(&Spin, &request).await).await)
+                    Ok($serve.await)
                 }
             }
         }

@@ -17,6 +17,10 @@ pub struct Query {
     pub cursor: Option<String>,
     /// How many ids a listing has.
     pub limit: Option<String>,
+    /// What an uploaded policy is for.
+    pub mode: Option<String>,
+    /// The built-in rule that is chosen.
+    pub rule: Option<String>,
 }
 
 /// Which page of a listing is asked for.
@@ -48,6 +52,8 @@ impl Query {
                 }
                 "cursor" => (&mut query.cursor, "cursor is given more than once"),
                 "limit" => (&mut query.limit, "limit is given more than once"),
+                "mode" => (&mut query.mode, "mode is given more than once"),
+                "rule" => (&mut query.rule, "rule is given more than once"),
                 _ => continue,
             };
             if place.is_some() {

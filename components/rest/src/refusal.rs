@@ -30,8 +30,15 @@ pub enum Refusal {
     NoSuchKey,
     /// The path exists, the method does not; these do.
     MethodNotAllowed(&'static str),
-    /// The body is larger than [`crate::BODY_LIMIT`].
-    TooLarge,
+    /// Not now: something else came in between, or is needed first.
+    Conflict {
+        /// What exactly is wrong.
+        code: &'static str,
+        /// The same for people.
+        msg: &'static str,
+    },
+    /// The body is larger than it may be, and how large that is.
+    TooLarge(&'static str),
     /// The application is set up wrongly.
     Misconfigured(&'static str),
     /// The store failed; the request may or may not have taken effect.
@@ -72,7 +79,8 @@ impl Refusal {
                 "method_not_allowed",
                 "this path does not take that method; see the Allow header",
             ),
-            Self::TooLarge => (413, "too_large", "the body is larger than 64 KiB"),
+            Self::Conflict { code, msg } => (409, code, msg),
+            Self::TooLarge(msg) => (413, "too_large", msg),
             Self::Misconfigured(msg) => (500, "misconfigured", msg),
             Self::Store(Error::Record { .. }) => (
                 500,

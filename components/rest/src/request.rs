@@ -2,8 +2,10 @@
 
 use crate::query::Query;
 use crate::refusal::Refusal;
+use std::future::Future;
 
-/// The largest body, in bytes. What handlers read is a few hundred.
+/// The largest body that is read as a whole, in bytes. What handlers read is a few
+/// hundred.
 pub const BODY_LIMIT: usize = 64 << 10;
 
 /// The longest path, in bytes. The longest that means anything is below 150.
@@ -53,8 +55,20 @@ pub struct Request {
     pub api_key: Option<String>,
     /// The value of `X-Admin-Token`.
     pub admin_token: Option<String>,
-    /// The body, at most [`BODY_LIMIT`] bytes.
+    /// How many bytes the body has, where the request says so.
+    pub length: Option<u64>,
+    /// The body, at most [`BODY_LIMIT`] bytes; empty where it is a [`Body`].
     pub body: Vec<u8>,
+}
+
+/// The body of a request, for handlers that read it part by part.
+pub trait Body {
+    /// The next part, which is not empty, or `None` once the body was received whole.
+    ///
+    /// # Errors
+    ///
+    /// A body that broke off.
+    fn next(&mut self) -> impl Future<Output = Result<Option<Vec<u8>>, Refusal>>;
 }
 
 /// The segments of a path behind the route of a component.
@@ -111,6 +125,7 @@ mod tests {
                 authorization: None,
                 api_key: None,
                 admin_token: None,
+                length: None,
                 body: Vec::new(),
             };
             request

@@ -5,21 +5,27 @@
 //! bucket serves all requests of an instance. `get-many`, compare-and-swap and the
 //! listing of keys are never called; not every backend does them correctly.
 
-use crate::{Answer, BODY_LIMIT, Host, Method, Outcome, Query, Refusal, Request};
+use crate::{Answer, BODY_LIMIT, Body, Host, Method, Outcome, Query, Refusal, Request};
 pub use spin_sdk;
 use spin_sdk::experimental::wasi::keyvalue::store::{self, Bucket};
 use spin_sdk::experimental::wasi::keyvalue::{atomics, batch};
 use spin_sdk::wasip3::http::types;
 use spin_sdk::wasip3::http_compat::BodyWriter;
 use spin_sdk::wasip3::random::random::get_random_bytes;
-use spin_sdk::wasip3::wit_bindgen::StreamResult;
+use spin_sdk::wasip3::wit_bindgen::{FutureReader, FutureWriter, StreamReader, StreamResult};
 use spin_sdk::wasip3::{spawn, wit_future};
 use sschat_domain::{Error, Read, Write};
 use std::cell::OnceCell;
 pub use types::{ErrorCode, Response};
 
-/// How much of a body is read at once.
+/// How much of a body that is read as a whole is read at once.
 const READ_SIZE: usize = 4 << 10;
+
+/// The refusal of a body larger than [`BODY_LIMIT`].
+const TOO_LARGE: Refusal = Refusal::TooLarge("the body is larger than 64 KiB");
+
+/// How much of a body is read at once where the handler wants it part by part.
+const PART_SIZE: usize = 64 << 10;
 
 /// The host of a component under Spin.
 #[derive(Debug, Clone, Copy)]
@@ -34,10 +40,32 @@ pub async fn serve<F>(request: types::Request, handle: F) -> types::Response
 where
     F: AsyncFnOnce(Request) -> Outcome,
 {
-    let outcome = match read(request).await {
-        Ok(request) => handle(request).await,
+    let outcome = match head(&request) {
+        Ok(head) => match read(request, head).await {
+            Ok(request) => handle(request).await,
+            Err(refusal) => Err(refusal),
+        },
         Err(refusal) => Err(refusal),
     };
+    answer(outcome)
+}
+
+/// As [`serve`], for a handler that reads the body itself.
+pub async fn serve_streaming<F>(request: types::Request, handle: F) -> types::Response
+where
+    F: AsyncFnOnce(Request, Incoming) -> Outcome,
+{
+    let outcome = match head(&request) {
+        Ok(head) => {
+            let body = Incoming::of(request, &head);
+            handle(head, body).await
+        }
+        Err(refusal) => Err(refusal),
+    };
+    answer(outcome)
+}
+
+fn answer(outcome: Outcome) -> types::Response {
     let answer = outcome.unwrap_or_else(|refusal| {
         if let Refusal::Store(error) = &refusal {
             // Keys of the store carry ids and digests, never an API key.
@@ -124,7 +152,8 @@ fn failed(error: store::Error) -> Error {
     })
 }
 
-async fn read(request: types::Request) -> Result<Request, Refusal> {
+/// The request without its body.
+fn head(request: &types::Request) -> Result<Request, Refusal> {
     let method = match request.get_method() {
         types::Method::Get | types::Method::Head => Method::Get,
         types::Method::Post => Method::Post,
@@ -138,26 +167,92 @@ async fn read(request: types::Request) -> Result<Request, Refusal> {
     for (name, value) in request.get_headers().copy_all() {
         headers.take(&name, value)?;
     }
-    let length = headers.length.and_then(|text| text.parse::<u64>().ok());
-    if length.is_some_and(|length| length > BODY_LIMIT as u64) {
-        return Err(Refusal::TooLarge);
-    }
-    let query = Query::parse(query)?;
-    let expected = matches!(method, Method::Post | Method::Put) && length != Some(0);
-    let body = if expected {
-        read_body(request).await?
-    } else {
-        Vec::new()
-    };
     Ok(Request {
         method,
         path: path.to_owned(),
-        query,
+        query: Query::parse(query)?,
         authorization: headers.authorization,
         api_key: headers.api_key,
         admin_token: headers.admin_token,
-        body,
+        length: headers.length.and_then(|text| text.parse().ok()),
+        body: Vec::new(),
     })
+}
+
+/// Whether the request is one that has a body.
+fn has_body(head: &Request) -> bool {
+    matches!(head.method, Method::Post | Method::Put) && head.length != Some(0)
+}
+
+async fn read(request: types::Request, mut head: Request) -> Result<Request, Refusal> {
+    if head.length.is_some_and(|length| length > BODY_LIMIT as u64) {
+        return Err(TOO_LARGE);
+    }
+    if has_body(&head) {
+        head.body = read_body(request).await?;
+    }
+    Ok(head)
+}
+
+/// A body that comes in part by part.
+pub struct Incoming {
+    /// `None` once it has ended.
+    reading: Option<Reading>,
+    /// How many bytes are still to come, where the request says so.
+    left: Option<u64>,
+}
+
+struct Reading {
+    stream: StreamReader<u8>,
+    /// Says at the end whether the body was received whole.
+    end: FutureReader<Result<Option<types::Trailers>, ErrorCode>>,
+    /// Held for as long as the body is read.
+    _result: FutureWriter<Result<(), ErrorCode>>,
+}
+
+impl Incoming {
+    fn of(request: types::Request, head: &Request) -> Self {
+        let reading = has_body(head).then(|| {
+            let (result, reader) = wit_future::new(|| Ok(()));
+            let (stream, end) = types::Request::consume_body(request, reader);
+            Reading {
+                stream,
+                end,
+                _result: result,
+            }
+        });
+        Self {
+            reading,
+            left: head.length,
+        }
+    }
+}
+
+impl Body for Incoming {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, Refusal> {
+        const BROKEN_OFF: Refusal = Refusal::BadRequest {
+            code: "incomplete_body",
+            msg: "the body broke off",
+        };
+        let Some(mut reading) = self.reading.take() else {
+            return Ok(None);
+        };
+        loop {
+            let (result, part) = reading.stream.read(Vec::with_capacity(PART_SIZE)).await;
+            if !part.is_empty() {
+                let length = part.len() as u64;
+                let left = self.left.map(|left| left.checked_sub(length));
+                self.left = left.map(|left| left.ok_or(BROKEN_OFF)).transpose()?;
+                self.reading = Some(reading);
+                return Ok(Some(part));
+            }
+            if !matches!(result, StreamResult::Complete(_)) {
+                break;
+            }
+        }
+        let whole = reading.end.await.is_ok() && self.left.is_none_or(|left| left == 0);
+        if whole { Ok(None) } else { Err(BROKEN_OFF) }
+    }
 }
 
 /// The headers that matter, each at most once.
@@ -195,7 +290,7 @@ async fn read_body(request: types::Request) -> Result<Vec<u8>, Refusal> {
     loop {
         let (result, more) = stream.read(Vec::with_capacity(READ_SIZE)).await;
         if bytes.len() + more.len() > BODY_LIMIT {
-            return Err(Refusal::TooLarge);
+            return Err(TOO_LARGE);
         }
         bytes.extend_from_slice(&more);
         if !matches!(result, StreamResult::Complete(_)) {

@@ -5,6 +5,7 @@ mod cost;
 mod crash;
 mod life;
 mod model;
+mod policy;
 mod schedule;
 
 use crate::id::{ApiKey, AppId, RoomId, UserId};

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sschat_domain::Error;
 use sschat_domain::memory::{Counters, Memory, block_on};
-use sschat_rest::{Host, Method, Outcome, Query, Refusal, Request};
+use sschat_rest::{Body, Host, Method, Outcome, Query, Refusal, Request};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
@@ -30,6 +30,20 @@ impl Host for World {
     async fn variable(&self, name: &str) -> Result<String, Refusal> {
         let value = self.variables.get(name).map(|value| (*value).to_owned());
         value.ok_or(Refusal::Misconfigured("not set"))
+    }
+}
+
+/// A body that comes in uneven parts.
+struct Parts<'a>(&'a [u8]);
+
+impl Body for Parts<'_> {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, Refusal> {
+        if self.0.is_empty() {
+            return Ok(None);
+        }
+        let (part, rest) = self.0.split_at(self.0.len().div_ceil(3).min(100_000));
+        self.0 = rest;
+        Ok(Some(part.to_vec()))
     }
 }
 
@@ -60,8 +74,9 @@ impl World {
         method: &str,
         target: &str,
         headers: &[(&str, &str)],
-        body: &str,
+        body: impl AsRef<[u8]>,
     ) -> Answer {
+        let body = body.as_ref().to_vec();
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let header = |name: &str| {
             let found = headers.iter().find(|(other, _)| *other == name);
@@ -76,7 +91,8 @@ impl World {
                 authorization: header("authorization"),
                 api_key: header("x-api-key"),
                 admin_token: header("x-admin-token"),
-                body: body.as_bytes().to_vec(),
+                length: None,
+                body,
             };
             self.route(&request)
         });
@@ -96,6 +112,9 @@ impl World {
             block_on(sschat_register::handle(self, request))
         } else if path.starts_with("/api/room") {
             block_on(sschat_room::handle(self, request))
+        } else if path.starts_with("/api/policy") {
+            let body = Parts(request.body.as_slice());
+            block_on(sschat_policy::handle(self, request, body))
         } else {
             block_on(sschat_user::handle(self, request))
         }

@@ -67,6 +67,8 @@ pub struct SocketSettings {
     pub idle_timeout: Duration,
     /// How long a connection may be silent before it is pinged.
     pub ping_interval: Duration,
+    /// Members publish without being asked whether they may: for measuring.
+    pub undecided: bool,
 }
 
 /// Why a configuration cannot be used.
@@ -79,6 +81,11 @@ pub enum ConfigError {
          or --variable registration=token with --variable admin_token=…"
     )]
     RegistrationOpen(SocketAddr),
+    /// Decisions are switched off where others could connect.
+    #[error(
+        "--undecided is for measuring on a loopback address; {0} can be reached from elsewhere"
+    )]
+    Undecided(SocketAddr),
     /// A setting has a value that cannot work.
     #[error("{name} {reason}")]
     Setting {
@@ -127,8 +134,12 @@ impl Config {
             )?,
             idle_timeout: time(args.idle_timeout, settings.idle_timeout, 60),
             ping_interval: time(args.ping_interval, settings.ping_interval, 25),
+            undecided: args.undecided,
         };
         check_socket(&socket)?;
+        if args.undecided && !args.listen.ip().is_loopback() {
+            return Err(ConfigError::Undecided(args.listen));
+        }
         let allowed = match args.allow_origin.as_slice() {
             [] => settings.allow_origins.as_deref().unwrap_or_default(),
             given => given,
@@ -201,6 +212,15 @@ mod tests {
             Command::Up(args) => *args,
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn decisions_are_switched_off_on_loopback_alone() {
+        let settings = Settings::default();
+        assert!(Config::new(&up(&["--undecided"]), &settings).is_ok());
+        let reachable = up(&["--undecided", "--listen", "0.0.0.0:0"]);
+        let refused = Config::new(&reachable, &settings).unwrap_err();
+        assert!(matches!(refused, ConfigError::Undecided(_)), "{refused}");
     }
 
     #[test]

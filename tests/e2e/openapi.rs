@@ -147,6 +147,7 @@ async fn every_route_is_in_it() {
         ("get", "/api/policy/config"),
         ("put", "/api/policy/config"),
         ("delete", "/api/policy/config"),
+        ("get", "/api/explain"),
         ("get", "/healthz"),
         ("get", "/readyz"),
     ];
@@ -242,6 +243,17 @@ async fn check_policies(judge: &mut Judge, app: &App) {
     }
     let nobody = app.rest.call("GET", "/api/policy").await;
     judge.check("showPolicy", &nobody);
+    let (room, [user]) = app.room_of().await;
+    for query in [
+        format!("action=publish&user={user}&room={room}"),
+        format!("action=publish&user={user}&room=none"),
+        format!("action=rooms&user={user}"),
+        format!("action=login&user={user}"),
+        "action=fly&user=x".to_owned(),
+    ] {
+        let path = format!("/api/explain?{query}&apikey={}", app.key);
+        judge.check("explain", &app.rest.get(&path).await);
+    }
 }
 
 #[tokio::test]

@@ -106,6 +106,10 @@ pub struct UpArgs {
     /// The form of the log on stderr.
     #[arg(long, env = "SSCHAT_LOG_FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
+    /// Let every member of a room publish there without asking whether it may: to measure
+    /// what asking costs. On a loopback address only.
+    #[arg(long, hide = true, env = "SSCHAT_UNDECIDED", value_parser = BoolishValueParser::new())]
+    pub undecided: bool,
     /// Serve /websocket/echo too.
     #[arg(long, env = "SSCHAT_DEBUG_ENDPOINTS", value_parser = BoolishValueParser::new())]
     pub debug_endpoints: bool,

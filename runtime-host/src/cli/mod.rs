@@ -5,6 +5,7 @@
 
 mod build;
 mod check;
+mod descriptors;
 mod explain;
 mod log;
 mod up;

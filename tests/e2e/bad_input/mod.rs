@@ -1,5 +1,6 @@
 //! Bad input gets a clear answer, and disturbs nobody else.
 
+mod building;
 mod components;
 mod connections;
 mod messages;

@@ -4,6 +4,7 @@ mod building;
 mod components;
 mod connections;
 mod messages;
+mod requests;
 mod startup;
 
 use sschat_tests::{App, Chat, Host};

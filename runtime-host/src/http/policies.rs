@@ -93,10 +93,7 @@ impl Counter {
         let body = match whole {
             Ok(Ok(body)) => body.to_bytes(),
             Ok(Err(_)) => return reply::too_large(limit as u64),
-            Err(_) => {
-                let text = "the body did not arrive in time";
-                return reply::error(StatusCode::REQUEST_TIMEOUT, "request_timeout", text);
-            }
+            Err(_) => return reply::too_slow(),
         };
         if is_component(&body)
             && let Err(declined) = self.desk.check(body.clone()).await

@@ -63,6 +63,13 @@ impl Breaker {
         }
     }
 
+    /// Holds no failures against a component that took the place of the one that failed.
+    pub(super) fn forgive(&mut self) {
+        self.failures = 0;
+        self.pause = PAUSE.0;
+        self.closed_until = None;
+    }
+
     /// Whether it is as if nothing had ever been called.
     pub(super) fn is_fresh(&mut self, now: Instant) -> bool {
         self.gain(now);

@@ -43,6 +43,8 @@ struct Tenant {
     jobs: VecDeque<Job>,
     busy: bool,
     breaker: Breaker,
+    /// Of the component that was called last.
+    digest: Box<str>,
     log: Arc<Log>,
     used: Usage,
 }
@@ -147,6 +149,18 @@ impl PolicyPool {
             ..tenant.used
         })
     }
+
+    /// Why a decision by this component would be refused now.
+    pub fn suspended(&self, tenant: &str, digest: &str) -> Option<CallError> {
+        let mut state = self.shared.lock();
+        let tenant = state.tenants.get_mut(tenant)?;
+        if *tenant.digest != *digest {
+            return None;
+        }
+        let reason = tenant.breaker.refuses(Instant::now())?;
+        tenant.used.refused += 1;
+        Some(CallError::Suspended(reason))
+    }
 }
 
 impl Drop for PolicyPool {
@@ -180,6 +194,10 @@ impl Shared {
         else {
             return Err((CallError::Overloaded, job.reads));
         };
+        if *tenant.digest != *job.policy.digest() {
+            tenant.digest = job.policy.digest().into();
+            tenant.breaker.forgive();
+        }
         if let Some(reason) = tenant.breaker.refuses(now) {
             tenant.used.refused += 1;
             return Err((CallError::Suspended(reason), job.reads));
@@ -292,6 +310,7 @@ impl Tenant {
             jobs: VecDeque::new(),
             busy: false,
             breaker: Breaker::new(now),
+            digest: Box::default(),
             log: Log::new(format!("policy of {name}").into()),
             used: Usage::default(),
         }

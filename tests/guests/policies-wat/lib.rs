@@ -17,7 +17,7 @@ macro_rules! texts {
 }
 
 /// Every policy by its name; the first comment of each says what it does.
-pub const POLICIES: &[(&str, &str)] = texts!["", "allow" "amplify-answer" "amplify-keys" "answer-beyond" "core-module" "import-sockets" "import-store" "import-unknown" "memory-4gib" "no-hooks" "post-return-loop" "realloc-beyond" "realloc-loop" "some-hooks" "start-loop" "start-trap" "table-bomb" "table-grow"];
+pub const POLICIES: &[(&str, &str)] = texts!["", "allow" "amplify-answer" "amplify-keys" "answer-beyond" "core-module" "import-sockets" "import-store" "import-unknown" "memory-4gib" "no-hooks" "own-handles" "post-return-loop" "realloc-beyond" "realloc-loop" "some-hooks" "start-loop" "start-trap" "table-bomb" "table-grow"];
 
 /// What the policies have in common.
 const PARTS: &[(&str, &str)] = texts!["parts/", "calm" "hooks" "end"];
@@ -66,6 +66,8 @@ mod tests {
         validate("memories", &bombs::memories(10, 16));
         validate("instances", &bombs::instances(10));
         validate("nesting", &bombs::nesting(10));
+        validate("names", &bombs::names());
+        validate("empty functions", &bombs::empty_functions(10));
     }
 
     #[test]

@@ -315,7 +315,7 @@ fn built() -> PathBuf {
 }
 
 /// The host under test: the one built beside this test, or another by `SSCHAT_BINARY`.
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     let path =
         std::env::var_os("SSCHAT_BINARY").map_or_else(|| built().join("sschat"), PathBuf::from);
     assert!(

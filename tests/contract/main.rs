@@ -4,5 +4,6 @@
 // themselves.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod policy;
 mod sqlite;
 mod store;

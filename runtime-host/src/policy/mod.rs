@@ -17,7 +17,7 @@ use crate::clock::unix_now;
 use crate::store::{Change, Store};
 use crate::wasm::authority::{self, AuthorityPool, Policies, Question, StoredPolicy};
 use crate::wasm::calls::{CallError, Reads};
-use crate::wasm::policy::LoadError;
+use crate::wasm::policy::{LoadError, Purpose};
 use answer::Answer;
 use memo::{Index, Memo, Verdict, Watcher};
 use std::sync::Arc;
@@ -212,7 +212,15 @@ impl Policy {
         let answered = match &policies.active {
             None => Ok((first.clone(), None)),
             Some(active) => {
-                let answered = ask(&self.tenants, &asked, active, first.clone(), reads).await;
+                let answered = ask(
+                    &self.tenants,
+                    &asked,
+                    Purpose::Decision,
+                    active,
+                    first.clone(),
+                    reads,
+                )
+                .await;
                 let answer = answered.as_ref().map(|(answer, _)| answer);
                 self.tenants.count(tenant, answer);
                 answered
@@ -281,7 +289,15 @@ impl Policy {
                 tenant: &tenant,
                 configuration: &configuration,
             };
-            let answered = ask(&tenants, &asked, &candidate, first, reads).await;
+            let answered = ask(
+                &tenants,
+                &asked,
+                Purpose::Comparison,
+                &candidate,
+                first,
+                reads,
+            )
+            .await;
             let answer = answered.as_ref().map(|(answer, _)| answer);
             let text = explain::brief(&question);
             tenants.compare(&tenant, &candidate.digest, &text, &active, answer);
@@ -318,6 +334,7 @@ struct Asked<'a> {
 async fn ask(
     tenants: &Tenants,
     asked: &Asked<'_>,
+    purpose: Purpose,
     stored: &StoredPolicy,
     first: Answer,
     mut reads: Box<dyn Reads>,
@@ -329,7 +346,13 @@ async fn ask(
         let configuration = Arc::clone(asked.configuration);
         let (ruling, back) = tenants
             .pool
-            .call(asked.tenant, policy, hook.clone(), configuration, reads)
+            .call(
+                (asked.tenant, purpose),
+                policy,
+                hook.clone(),
+                configuration,
+                reads,
+            )
             .await;
         reads = back;
         let ruling = ruling?;

@@ -3,7 +3,7 @@
 use super::memo::{Index, Verdict};
 use crate::clock::unix_now;
 use crate::digest::sha256;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::wasm::calls::{Attribute, ReadError, Reads};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -121,7 +121,11 @@ impl Reads for Trace {
         let values = self
             .store
             .get_many_blocking(keys)
-            .map_err(|error| ReadError::Store(error.to_string()))?;
+            .map_err(|error| match error {
+                // The policy's doing, and no fault of the store.
+                StoreError::TooLarge(_) => ReadError::Limit,
+                error => ReadError::Store(error.to_string()),
+            })?;
         self.bytes += values.iter().flatten().map(Bytes::len).sum::<usize>();
         if self.bytes > BYTES_PER_DECISION {
             return Err(ReadError::Limit);

@@ -110,10 +110,37 @@ impl Reads for NoReads {
     }
 }
 
+/// The longest text of an error, in bytes: names that a component gives its functions and
+/// imports stand in it, and they can be as long as one likes.
+const TEXT_LIMIT: usize = 1_024;
+
 /// What became of a call that ended in this error.
 pub(super) fn failed(error: &wasmtime::Error) -> CallError {
     match error.downcast_ref::<wasmtime::Trap>() {
         Some(wasmtime::Trap::Interrupt) => CallError::TimedOut,
-        _ => CallError::Failed(format!("{error:#}")),
+        _ => {
+            // What happened comes before where, which may be long.
+            let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
+            let text: Vec<&str> = chain.iter().rev().map(String::as_str).collect();
+            CallError::Failed(one_line(text.join(": ")))
+        }
     }
+}
+
+/// The text in one line of bounded length and without control characters.
+pub(super) fn one_line(text: impl std::fmt::Display) -> String {
+    let text = text.to_string();
+    let mut line = String::new();
+    for word in text.split(|it: char| it.is_whitespace() || it.is_control()) {
+        let gap = usize::from(!line.is_empty() && !word.is_empty());
+        line.push_str(&" "[..gap]);
+        line.push_str(word);
+        if line.len() > TEXT_LIMIT {
+            let end = line.floor_char_boundary(TEXT_LIMIT - '…'.len_utf8());
+            line.truncate(end);
+            line.push('…');
+            break;
+        }
+    }
+    line
 }

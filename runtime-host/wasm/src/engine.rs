@@ -26,20 +26,21 @@ pub const REST_MEMORY_LIMIT: usize = 128 << 20;
 /// its memories. A tenant's policy answers one call at a time, so it is the tenant's too.
 pub const TRACED_MEMORY_LIMIT: usize = 64 << 20;
 
-/// Instances for traced calls at once: one for each thread that makes them, twice over.
+/// Instances for traced calls at once: one for each thread that makes them, twice over. There
+/// is room for as many of the largest kind, so that tenants can't take the authority's.
 const TRACED_INSTANCES: u32 = 16;
 
 /// Core instances of one component: an SDK component has its own module and a handful of shims.
-const CORE_INSTANCES_PER_COMPONENT: u32 = 32;
+pub(super) const CORE_INSTANCES_PER_COMPONENT: u32 = 32;
 
 /// Linear memories of one component. One is usual; adapters may bring another.
-const MEMORIES_PER_COMPONENT: u32 = 4;
+pub(super) const MEMORIES_PER_COMPONENT: u32 = 4;
 
 /// Tables of one component.
-const TABLES_PER_COMPONENT: u32 = 16;
+pub(super) const TABLES_PER_COMPONENT: u32 = 16;
 
 /// Elements of one table: function pointers, of which a large program has a few thousand.
-const TABLE_ELEMENTS: usize = 100_000;
+pub(super) const TABLE_ELEMENTS: usize = 100_000;
 
 /// Bytes of a pooled memory that are zeroed by hand rather than given back to the kernel
 /// between two instances. Most components touch less than this.
@@ -192,7 +193,10 @@ pub(super) fn traced_config(cache: Option<Cache>) -> Config {
 
 fn traced_pool() -> PoolingAllocationConfig {
     let mut pool = pool(TRACED_INSTANCES);
-    pool.max_memory_size(TRACED_MEMORY_LIMIT);
+    pool.total_core_instances(TRACED_INSTANCES * CORE_INSTANCES_PER_COMPONENT)
+        .total_memories(TRACED_INSTANCES * MEMORIES_PER_COMPONENT)
+        .total_tables(TRACED_INSTANCES * TABLES_PER_COMPONENT)
+        .max_memory_size(TRACED_MEMORY_LIMIT);
     pool
 }
 

@@ -1,7 +1,10 @@
 //! What one instance of a REST component has: its resources, its limits and its grants.
 
 use super::bindings::rest;
-use super::engine::REST_MEMORY_LIMIT;
+use super::engine::{
+    CORE_INSTANCES_PER_COMPONENT, MEMORIES_PER_COMPONENT, REST_MEMORY_LIMIT, TABLE_ELEMENTS,
+    TABLES_PER_COMPONENT,
+};
 use super::handler::Pace;
 use super::keyvalue::{KeyValue, KeyValueView, Stores};
 use super::logs::{Log, Source};
@@ -19,9 +22,6 @@ const HANDLE_LIMIT: usize = 4_096;
 
 /// Bytes of random numbers that one call may ask for.
 const RANDOM_LIMIT: u64 = 1 << 20;
-
-/// Elements that one table may grow to.
-const TABLE_LIMIT: usize = 100_000;
 
 /// What the manifest grants a component. Everything else is refused.
 #[derive(Clone)]
@@ -140,7 +140,8 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// Bounds what an instance allocates: the sum of its linear memories, and its tables.
+/// Bounds what an instance allocates: the sum of its linear memories and its tables, and how
+/// many there are. The pool bounds numbers too, but there is not always a pool.
 pub(super) struct Limits {
     memory_left: usize,
     refused: bool,
@@ -178,12 +179,30 @@ impl wasmtime::ResourceLimiter for Limits {
 
     fn table_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let fits = desired <= TABLE_LIMIT && maximum.is_none_or(|maximum| desired <= maximum);
+        let more = desired.saturating_sub(current) * size_of::<*const ()>();
+        let fits = desired <= TABLE_ELEMENTS
+            && more <= self.memory_left
+            && maximum.is_none_or(|maximum| desired <= maximum);
         self.refused |= !fits;
+        if fits {
+            self.memory_left -= more;
+        }
         Ok(fits)
+    }
+
+    fn instances(&self) -> usize {
+        CORE_INSTANCES_PER_COMPONENT as usize
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES_PER_COMPONENT as usize
+    }
+
+    fn tables(&self) -> usize {
+        TABLES_PER_COMPONENT as usize
     }
 }

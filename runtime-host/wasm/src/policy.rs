@@ -13,7 +13,7 @@ mod workshop;
 
 pub use super::calls::{CallError, Identity, Refusal};
 pub use instance::{BUDGET, Loaded};
-pub use pool::{PolicyPool, Usage};
+pub use pool::{PolicyPool, Purpose, Usage};
 pub use workshop::{COMPONENT_LIMIT, LoadError, Workshop, compile_in_child};
 
 /// What a policy is asked.

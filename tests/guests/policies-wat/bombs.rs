@@ -29,6 +29,29 @@ pub fn functions(count: usize) -> Vec<u8> {
     with_module(&module, "")
 }
 
+/// A policy with so many functions of nothing, which cost next to nothing.
+#[must_use]
+pub fn empty_functions(count: usize) -> Vec<u8> {
+    with_module(&"(func)".repeat(count), "")
+}
+
+/// A policy that traps at once, ten calls deep in functions with names of 50,000 letters
+/// that end in what commands a terminal.
+#[must_use]
+pub fn names() -> Vec<u8> {
+    let name = "x".repeat(50_000);
+    let mut module = String::from("(func $f0 unreachable)");
+    for number in 1..=10 {
+        let inner = number - 1;
+        _ = write!(
+            module,
+            "(func $f{number} (@name \"{name}{number}\\1b[31m\\0a\") (call $f{inner}))"
+        );
+    }
+    module.push_str("(start $f10)");
+    with_module(&module, "")
+}
+
 /// A policy with functions of `tables` jumps that each lead to `targets` places: in a byte
 /// or two a jump, so many edges for a compiler to follow. One function with a thousand of
 /// each is 2 MiB to upload, 8 seconds of one core and 650 MiB to compile; with 1,900 of each,

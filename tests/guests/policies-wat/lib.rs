@@ -30,6 +30,7 @@ pub const POLICIES: &[(&str, &str)] = texts![
     "import-unknown"
     "memory-4gib"
     "no-hooks"
+    "own-handles"
     "post-return-loop"
     "realloc-beyond"
     "realloc-loop"
@@ -87,6 +88,8 @@ mod tests {
         validate("memories", &bombs::memories(10, 16));
         validate("instances", &bombs::instances(10));
         validate("nesting", &bombs::nesting(10));
+        validate("names", &bombs::names());
+        validate("empty functions", &bombs::empty_functions(10));
     }
 
     #[test]

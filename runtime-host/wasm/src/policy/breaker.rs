@@ -70,10 +70,12 @@ impl Breaker {
         self.closed_until = None;
     }
 
-    /// Whether it is as if nothing had ever been called.
+    /// Whether it may be forgotten: nothing was called lately, nor failed so often that it
+    /// would matter.
     pub(super) fn is_fresh(&mut self, now: Instant) -> bool {
         self.gain(now);
-        self.failures == 0 && self.left == SHARE.0
+        let over = |until: Instant| until + PAUSE.1 <= now;
+        self.left == SHARE.0 && self.closed_until.is_none_or(over)
     }
 
     /// Whether calls are refused because of failures.
@@ -124,5 +126,17 @@ mod tests {
         breaker.note(SHARE.1, false, now);
         assert!(breaker.refuses(now).is_some());
         assert!(breaker.is_fresh(now + Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn failures_are_forgotten_in_the_end() {
+        let mut now = Instant::now();
+        let mut breaker = Breaker::new(now);
+        for _ in 0..FAILURES {
+            breaker.note(Duration::ZERO, true, now);
+        }
+        now += PAUSE.0;
+        assert!(!breaker.is_fresh(now), "one more would close it again");
+        assert!(breaker.is_fresh(now + PAUSE.1));
     }
 }

@@ -12,16 +12,24 @@ use crate::guest::Limits;
 use crate::inert::{self, CallTime};
 use crate::logs::Log;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use wasmtime::component::{Component, HasSelf, Linker, ResourceTable};
-use wasmtime::{Engine, Store};
+use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-/// How long one call may take, instantiation included.
+/// How much of the processor one call may take, instantiation included.
 pub const BUDGET: Duration = Duration::from_millis(50);
 
-/// Handles that an instance may hold.
+/// How long it may last. More than [`BUDGET`], because its thread goes after the shards: what
+/// a busy host withholds from a call, or a slow store takes, is not the policy's doing.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Host objects that an instance may hold: streams and what can be polled.
 const HANDLE_LIMIT: usize = 64;
+
+/// Handles of all kinds that an instance may hold, those of its own resources included. The
+/// host keeps a few words for each, outside of the component's memory.
+const COMPONENT_HANDLE_LIMIT: usize = 4_096;
 
 /// Bytes that one host call may bring from the component: keys and what it prints.
 const HOSTCALL_BYTES: usize = 1 << 20;
@@ -91,8 +99,9 @@ impl Loaded {
         let mut store = Store::new(&self.engine, Host::new(asked));
         store.limiter(|host| &mut host.limits);
         store.set_hostcall_fuel(HOSTCALL_BYTES);
+        store.set_max_component_handles(COMPONENT_HANDLE_LIMIT);
         // Before the instance exists, for its start functions run in the same budget.
-        store.set_epoch_deadline(ticks(BUDGET));
+        bound(&mut store);
         let ruling = self
             .pre
             .instantiate(&mut store)
@@ -114,6 +123,29 @@ impl Loaded {
         let reads = std::mem::replace(&mut host.reads, Box::new(NoReads));
         (outcome, reads)
     }
+}
+
+/// Interrupts the call once its budget is used up. Epochs pass whether or not the thread
+/// runs, so at their end its own clock is asked.
+fn bound(store: &mut Store<Host>) {
+    let (began, used) = (Instant::now(), processor_time());
+    store.set_epoch_deadline(ticks(BUDGET));
+    store.epoch_deadline_callback(move |_| {
+        let left = BUDGET.saturating_sub(processor_time().saturating_sub(used));
+        if left.is_zero() || began.elapsed() >= PATIENCE {
+            return Err(Trap::Interrupt.into());
+        }
+        Ok(UpdateDeadline::Continue(ticks(left)))
+    });
+}
+
+/// The processor time of this thread.
+pub(super) fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or(0),
+        u32::try_from(time.tv_nsec).unwrap_or(0),
+    )
 }
 
 /// What a call is about.

@@ -5,11 +5,12 @@
 //! turn. The threads run at a lower priority than the shards.
 
 use super::breaker::Breaker;
-use super::instance::{Asked, Loaded};
+use super::instance::{Asked, Loaded, processor_time};
 use super::{CallError, Hook, Ruling};
 use crate::calls::{NoReads, Reads};
 use crate::logs::Log;
 use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -39,7 +40,19 @@ struct Job {
     reply: oneshot::Sender<Reply>,
 }
 
+/// What a call is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A decision that counts.
+    Decision,
+    /// How a candidate would decide. It has a queue, a breaker and a share of its own, so
+    /// that one that fails does not suspend what is in force.
+    Comparison,
+}
+
 struct Tenant {
+    /// Its name, whatever the call is made for.
+    name: Arc<str>,
     jobs: VecDeque<Job>,
     busy: bool,
     breaker: Breaker,
@@ -47,6 +60,14 @@ struct Tenant {
     digest: Box<str>,
     log: Arc<Log>,
     used: Usage,
+}
+
+/// A call that is to be made.
+struct Turn {
+    queue: Arc<str>,
+    tenant: Arc<str>,
+    log: Arc<Log>,
+    job: Job,
 }
 
 /// What a tenant's policies have used since the host began.
@@ -84,6 +105,7 @@ struct Shared {
 /// Asks policies. Dropping it ends the threads after the calls under way.
 pub struct PolicyPool {
     shared: Arc<Shared>,
+    threads: usize,
 }
 
 impl std::fmt::Debug for PolicyPool {
@@ -100,25 +122,31 @@ impl PolicyPool {
     pub fn new() -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        for index in 0..cores.clamp(1, THREADS_LIMIT) {
+        let threads = cores.clamp(1, THREADS_LIMIT);
+        for index in 0..threads {
             let shared = Arc::clone(&shared);
             std::thread::Builder::new()
                 .name(format!("policy-{index}"))
                 .spawn(move || {
                     // On Linux this concerns the calling thread alone.
                     let _ = rustix::process::nice(NICENESS);
-                    while let Some((tenant, job, log)) = shared.next() {
-                        shared.run(&tenant, job, &log);
+                    while let Some(turn) = shared.next() {
+                        shared.run(turn);
                     }
                 })?;
         }
-        Ok(Self { shared })
+        Ok(Self { shared, threads })
     }
 
-    /// Asks and waits. Gives `reads` back.
+    /// How many calls are made at a time.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Asks the policy of a tenant, and waits. Gives `reads` back.
     pub async fn call(
         &self,
-        tenant: &str,
+        (tenant, purpose): (&str, Purpose),
         policy: Arc<Loaded>,
         hook: Hook,
         configuration: Arc<str>,
@@ -132,7 +160,14 @@ impl PolicyPool {
             reads,
             reply,
         };
-        match self.shared.push(tenant, job) {
+        let pushed = match purpose {
+            Purpose::Decision => self.shared.push(tenant, tenant, job),
+            Purpose::Comparison => {
+                let queue = format!("{tenant} (candidate)");
+                self.shared.push(&queue, tenant, job)
+            }
+        };
+        match pushed {
             Err((error, reads)) => (Err(error), reads),
             Ok(()) => answered
                 .await
@@ -140,7 +175,7 @@ impl PolicyPool {
         }
     }
 
-    /// What a tenant has used; `None` where none of its policies was called lately.
+    /// What a tenant's decisions have used; `None` where there was none lately.
     pub fn usage(&self, tenant: &str) -> Option<Usage> {
         let state = self.shared.lock();
         let tenant = state.tenants.get(tenant)?;
@@ -175,7 +210,8 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, name: &str, job: Job) -> Result<(), (CallError, Box<dyn Reads>)> {
+    /// `name` is the queue's.
+    fn push(&self, name: &str, tenant: &str, job: Job) -> Result<(), (CallError, Box<dyn Reads>)> {
         let now = Instant::now();
         let mut state = self.lock();
         let state = &mut *state;
@@ -184,7 +220,8 @@ impl Shared {
         }
         if !state.tenants.contains_key(name) {
             state.make_room(now);
-            state.tenants.insert(name.into(), Tenant::new(name, now));
+            let tenant = Tenant::new(name, tenant, now);
+            state.tenants.insert(name.into(), tenant);
         }
         let Some((name, tenant)) = state
             .tenants
@@ -215,8 +252,8 @@ impl Shared {
         Ok(())
     }
 
-    /// The next call and whose it is; `None` once the pool is gone.
-    fn next(&self) -> Option<(Arc<str>, Job, Arc<Log>)> {
+    /// The next call; `None` once the pool is gone.
+    fn next(&self) -> Option<Turn> {
         let mut state = self.lock();
         loop {
             while let Some(name) = state.ready.pop_front() {
@@ -225,9 +262,14 @@ impl Shared {
                 };
                 if let Some(job) = tenant.jobs.pop_front() {
                     tenant.busy = true;
-                    let log = Arc::clone(&tenant.log);
+                    let turn = Turn {
+                        queue: name,
+                        tenant: Arc::clone(&tenant.name),
+                        log: Arc::clone(&tenant.log),
+                        job,
+                    };
                     state.waiting -= 1;
-                    return Some((name, job, log));
+                    return Some(turn);
                 }
             }
             if state.closed {
@@ -240,21 +282,29 @@ impl Shared {
         }
     }
 
-    fn run(&self, tenant: &Arc<str>, job: Job, log: &Arc<Log>) {
+    fn run(&self, turn: Turn) {
         let began = processor_time();
-        let (outcome, reads) = job.policy.call(Asked {
-            tenant,
+        let job = turn.job;
+        let asked = Asked {
+            tenant: &turn.tenant,
             configuration: &job.configuration,
             hook: &job.hook,
             reads: job.reads,
-            log,
+            log: &turn.log,
+        };
+        // A thread that ended would be missing for ever, and the tenant's turn with it.
+        // What a call leaves behind is dropped, so there is nothing to be found broken.
+        let call = AssertUnwindSafe(|| job.policy.call(asked));
+        let (outcome, reads) = catch_unwind(call).unwrap_or_else(|_| {
+            let error = CallError::Failed("the host failed under it".to_owned());
+            (Err(error), Box::new(NoReads))
         });
         let took = processor_time().saturating_sub(began);
         if let Err(error) = &outcome {
             let (hook, digest) = (job.hook.name(), job.policy.digest());
-            tracing::warn!(tenant = &**tenant, hook, digest, %error, "a policy gave no verdict");
+            tracing::warn!(tenant = &*turn.queue, hook, digest, %error, "a policy gave no verdict");
         }
-        let refused = self.done(tenant, took, outcome.as_ref().err());
+        let refused = self.done(&turn.queue, took, outcome.as_ref().err());
         // Nobody waits any more where the session is gone.
         let _ = job.reply.send((outcome, reads));
         for job in refused {
@@ -305,23 +355,15 @@ impl State {
 }
 
 impl Tenant {
-    fn new(name: &str, now: Instant) -> Self {
+    fn new(queue: &str, name: &str, now: Instant) -> Self {
         Self {
+            name: name.into(),
             jobs: VecDeque::new(),
             busy: false,
             breaker: Breaker::new(now),
             digest: Box::default(),
-            log: Log::new(format!("policy of {name}").into()),
+            log: Log::new(format!("policy of {queue}").into()),
             used: Usage::default(),
         }
     }
-}
-
-/// The processor time of this thread.
-fn processor_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(
-        u64::try_from(time.tv_sec).unwrap_or(0),
-        u32::try_from(time.tv_nsec).unwrap_or(0),
-    )
 }

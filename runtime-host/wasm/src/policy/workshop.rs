@@ -7,9 +7,10 @@
 
 use super::inspect;
 use super::instance::Loaded;
+use crate::calls::one_line;
 use crate::engine::{Engines, open_cache, traced_config};
 use bytes::Bytes;
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -146,19 +147,20 @@ fn judge(word: &str, status: ExitStatus) -> Result<(), LoadError> {
 }
 
 fn link(engine: &Engine, digest: &str, bytes: &[u8]) -> Result<Loaded, String> {
-    let component = Component::new(engine, bytes).map_err(|error| one_line(&error))?;
-    Loaded::link(&component, digest, bytes.len()).map_err(|error| one_line(&error))
+    let component = Component::new(engine, bytes).map_err(|error| reason(&error))?;
+    Loaded::link(&component, digest, bytes.len()).map_err(|error| reason(&error))
 }
 
-fn one_line(error: &wasmtime::Error) -> String {
-    let text = format!("{error:#}");
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+fn reason(error: &wasmtime::Error) -> String {
+    one_line(format_args!("{error:#}"))
 }
 
 /// What the child does: binds itself, reads a component from stdin, compiles it into the
 /// cache in `folder`. Gives back what is to be printed on stdout and the exit code.
 pub fn compile_in_child(folder: &Path) -> (String, u8) {
     let bind = |resource, most| {
+        // A tighter bound from outside stays.
+        let most = getrlimit(resource).maximum.map_or(most, |it| it.min(most));
         let limit = Rlimit {
             current: Some(most),
             maximum: Some(most),
@@ -178,18 +180,31 @@ pub fn compile_in_child(folder: &Path) -> (String, u8) {
         return (error.to_string(), 2);
     }
     if let Err(reason) = inspect::inspect(&bytes) {
-        return (reason, 1);
+        return (one_line(reason), 1);
     }
-    // Without the pool, whose address space the bound would not allow. Code is the same.
-    let engine = match open_cache(folder) {
-        Ok(cache) => Engine::new(&traced_config(Some(cache))),
+    compile_into(folder, &bytes)
+}
+
+fn compile_into(folder: &Path, bytes: &[u8]) -> (String, u8) {
+    let cache = match open_cache(folder) {
+        Ok(cache) => cache,
         Err(error) => return (error.to_string(), 2),
     };
-    match engine {
-        Err(error) => (one_line(&error), 2),
-        Ok(engine) => match link(&engine, "", &bytes) {
-            Ok(_) => (String::new(), 0),
-            Err(reason) => (reason, 1),
-        },
+    // Without the pool, whose address space the bound would not allow. Code is the same.
+    let engine = match Engine::new(&traced_config(Some(cache.clone()))) {
+        Ok(engine) => engine,
+        Err(error) => return (reason(&error), 2),
+    };
+    if let Err(reason) = link(&engine, "", bytes) {
+        return (reason, 1);
     }
+    // Where the cache does not keep it (a full disk, say), the host would have to compile,
+    // and without bounds.
+    if cache.cache_hits() == 0
+        && (Component::new(&engine, bytes).is_err() || cache.cache_hits() == 0)
+    {
+        let folder = folder.display();
+        return (format!("the code cache at {folder} keeps nothing"), 2);
+    }
+    (String::new(), 0)
 }

@@ -4,7 +4,6 @@ use super::Bystanders;
 use sschat_tests::host::guests;
 use sschat_tests::{Answer, Host, Options, RawSocket, Rest, within};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 /// The body of what is left of a response.
@@ -29,7 +28,6 @@ async fn a_body_that_comes_slowly_is_the_clients_mistake() {
         format!("POST {path} HTTP/1.1\r\nHost: {address}\r\n{size}\r\n\r\n")
     };
     let mut stalled = Vec::new();
-    let started = Instant::now();
     for size in ["Content-Length: 100", "Transfer-Encoding: chunked"] {
         for part in ["", "1"] {
             let mut raw = RawSocket::dial(&host).await;
@@ -41,12 +39,14 @@ async fn a_body_that_comes_slowly_is_the_clients_mistake() {
     // A byte now and then does not help.
     let mut trickling = RawSocket::dial(&host).await;
     trickling
-        .write(head("Content-Length: 100").as_bytes())
+        .write(head("Content-Length: 100000").as_bytes())
         .await;
-    while trickling.try_write(b" ").await.is_ok() {
-        assert!(started.elapsed() < Duration::from_secs(20));
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    within("the host has enough of it", async {
+        while trickling.try_write(b" ").await.is_ok() {
+            others.still_talk().await;
+        }
+    })
+    .await;
     for mut raw in stalled {
         let head = raw.head().await;
         assert!(head.starts_with("HTTP/1.1 408 "), "{head}");
@@ -58,7 +58,7 @@ async fn a_body_that_comes_slowly_is_the_clients_mistake() {
     raw.write(head("Content-Length: 4").as_bytes()).await;
     for byte in [b"{", b"\n", b"\n", b"}"] {
         raw.write(byte).await;
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        others.still_talk().await;
     }
     assert!(raw.head().await.starts_with("HTTP/1.1 201 "));
     others.still_talk().await;
@@ -69,7 +69,6 @@ async fn a_body_without_end_that_the_component_does_not_read() {
     let options = Options::new().from(guests()).arg("--body-limit");
     let host = Host::start(options.arg("4KiB")).await;
     for path in ["/hostile/ok", "/hostile/loop"] {
-        let started = Instant::now();
         let mut raw = RawSocket::dial(&host).await;
         let head = format!(
             "POST {path} HTTP/1.1\r\nHost: {}\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -80,10 +79,9 @@ async fn a_body_without_end_that_the_component_does_not_read() {
             raw.write(format!("40\r\n{:64}\r\n", "").as_bytes()).await;
         }
         let head = raw.head().await;
+        // It was never asked: one that loops would have been out of time.
         assert!(head.starts_with("HTTP/1.1 413 "), "{path}: {head}");
         assert_eq!(error_code(&mut raw).await, "too_large");
-        // It was never asked, so its time did not begin.
-        assert!(started.elapsed() < Duration::from_millis(1_900), "{path}");
     }
     let mut raw = RawSocket::dial(&host).await;
     let head = "POST /hostile/ok HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n";
@@ -116,21 +114,22 @@ async fn more_requests_than_instances_and_places_to_wait() {
     let (_host, rest) = narrow("1").await;
     rest.get("/hostile/ok").await.expect(200);
     let looping = ask(&rest, "/hostile/loop");
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let waiting = ask(&rest, "/hostile/ok");
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    for _ in 0..3 {
-        let started = Instant::now();
-        let refused = rest.get("/hostile/ok").await;
-        let refused = refused.expect_error(503, "overloaded");
-        assert_eq!(refused.header("retry-after"), Some("1"));
-        assert!(started.elapsed() < Duration::from_millis(500), "at once");
+    let mut refused = 0;
+    // One of them waits while the instance loops; what comes before or after is served.
+    while refused == 0 {
+        for asked in [(); 6].map(|()| ask(&rest, "/hostile/ok")) {
+            let answer = answer(asked).await;
+            if answer.status != 200 {
+                let answer = answer.expect_error(503, "overloaded");
+                assert_eq!(answer.header("retry-after"), Some("1"));
+                refused += 1;
+            }
+        }
     }
     // Neither the host's own pages nor other components wait for this one.
     rest.get("/healthz").await.expect(200);
     let looped = answer(looping).await;
     looped.expect_error(500, "component_timeout");
-    answer(waiting).await.expect(200);
     rest.get("/hostile/ok").await.expect(200);
 }
 
@@ -148,9 +147,7 @@ async fn an_instance_whose_client_is_gone_or_does_not_read_comes_back() {
             assert!(deaf.head().await.starts_with("HTTP/1.1 200 "));
             std::mem::forget(deaf);
         }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        let asked = [(); 4].map(|()| ask(&rest, "/hostile/ok"));
-        for asked in asked {
+        for asked in [(); 4].map(|()| ask(&rest, "/hostile/ok")) {
             answer(asked).await.expect(200);
         }
     }

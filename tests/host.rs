@@ -22,6 +22,7 @@ pub struct Options {
     state: Option<PathBuf>,
     arguments: Vec<OsString>,
     environment: Vec<(String, String)>,
+    before: Option<String>,
 }
 
 impl Options {
@@ -60,8 +61,22 @@ impl Options {
         self
     }
 
+    /// Has a shell do this before it becomes the host.
+    pub fn after(mut self, script: &str) -> Self {
+        self.before = Some(script.into());
+        self
+    }
+
     fn command(&self, fresh: &Path) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = match &self.before {
+            None => Command::new(binary()),
+            Some(script) => {
+                let mut shell = Command::new("sh");
+                let script = format!("{script} && exec \"$0\" \"$@\"");
+                shell.arg("-c").arg(script).arg(binary());
+                shell
+            }
+        };
         command
             .arg("up")
             .arg("--from")

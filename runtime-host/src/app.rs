@@ -303,6 +303,7 @@ fn open_shards(
     let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::new(post.clone()));
     let sessions = node::Settings {
         presence_limit: u32::try_from(settings.presence_limit).unwrap_or(u32::MAX),
+        undecided: settings.undecided,
     };
     let node = Arc::new(Node::new(
         Arc::clone(policy),

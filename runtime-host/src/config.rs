@@ -28,6 +28,9 @@ pub const PRESENCE_LIMIT: u64 = 256;
 /// The largest body of a REST request, unless set otherwise: requests carry ids, not content.
 pub const BODY_LIMIT: u64 = 1 << 20;
 
+/// The most instances, waiting requests and requests an instance that can be asked for.
+const REST_MOST: usize = 65_536;
+
 /// HTTP connections at once.
 const CONNECTIONS: usize = 16_384;
 
@@ -67,6 +70,8 @@ pub struct SocketSettings {
     pub idle_timeout: Duration,
     /// How long a connection may be silent before it is pinged.
     pub ping_interval: Duration,
+    /// Members publish without being asked whether they may: for measuring.
+    pub undecided: bool,
 }
 
 /// Why a configuration cannot be used.
@@ -79,6 +84,11 @@ pub enum ConfigError {
          or --variable registration=token with --variable admin_token=…"
     )]
     RegistrationOpen(SocketAddr),
+    /// Decisions are switched off where others could connect.
+    #[error(
+        "--undecided is for measuring on a loopback address; {0} can be reached from elsewhere"
+    )]
+    Undecided(SocketAddr),
     /// A setting has a value that cannot work.
     #[error("{name} {reason}")]
     Setting {
@@ -127,8 +137,12 @@ impl Config {
             )?,
             idle_timeout: time(args.idle_timeout, settings.idle_timeout, 60),
             ping_interval: time(args.ping_interval, settings.ping_interval, 25),
+            undecided: args.undecided,
         };
         check_socket(&socket)?;
+        if args.undecided && !args.listen.ip().is_loopback() {
+            return Err(ConfigError::Undecided(args.listen));
+        }
         let allowed = match args.allow_origin.as_slice() {
             [] => settings.allow_origins.as_deref().unwrap_or_default(),
             given => given,
@@ -144,10 +158,7 @@ impl Config {
                     .unwrap_or(BODY_LIMIT),
                 head: time(args.handshake_timeout, settings.handshake_timeout, 10),
             },
-            rest: RestLimits {
-                budget: time(args.request_timeout, settings.request_timeout, 5),
-                ..RestLimits::default()
-            },
+            rest: rest_limits(args, settings)?,
             socket,
             origins: Origins::new(allowed),
             debug_endpoints: args.debug_endpoints,
@@ -163,6 +174,42 @@ impl Config {
         }
         Ok(())
     }
+}
+
+fn rest_limits(args: &UpArgs, settings: &Settings) -> Result<RestLimits, ConfigError> {
+    let number = |name, given: Option<u64>, set: Option<u64>, least: usize, default: usize| {
+        let Some(value) = given.or(set) else {
+            return Ok(default);
+        };
+        let value = usize::try_from(value).ok();
+        let fits = |value: &usize| (least..=REST_MOST).contains(value);
+        value.filter(fits).ok_or_else(|| ConfigError::Setting {
+            name,
+            reason: format!("must be from {least} to {REST_MOST}"),
+        })
+    };
+    let RestLimits {
+        instances,
+        waiting,
+        reuse,
+        budget,
+    } = RestLimits::default();
+    let (args_reuse, set_reuse) = (args.instance_reuse, settings.instance_reuse);
+    Ok(RestLimits {
+        instances: number(
+            "--instances",
+            args.instances,
+            settings.instances,
+            1,
+            instances,
+        )?,
+        waiting: number("--waiting", args.waiting, settings.waiting, 0, waiting)?,
+        reuse: number("--instance-reuse", args_reuse, set_reuse, 1, reuse)?,
+        budget: args
+            .request_timeout
+            .or(settings.request_timeout)
+            .unwrap_or(budget),
+    })
 }
 
 fn check_socket(socket: &SocketSettings) -> Result<(), ConfigError> {
@@ -204,6 +251,15 @@ mod tests {
     }
 
     #[test]
+    fn decisions_are_switched_off_on_loopback_alone() {
+        let settings = Settings::default();
+        assert!(Config::new(&up(&["--undecided"]), &settings).is_ok());
+        let reachable = up(&["--undecided", "--listen", "0.0.0.0:0"]);
+        let refused = Config::new(&reachable, &settings).unwrap_err();
+        assert!(matches!(refused, ConfigError::Undecided(_)), "{refused}");
+    }
+
+    #[test]
     fn options_win_over_the_manifest_and_that_over_defaults() {
         let settings = Settings {
             message_limit: Some(1_000),
@@ -228,6 +284,9 @@ mod tests {
         );
         assert!(config(&["--ping-interval", "2m"]).is_err());
         assert!(config(&["--message-limit", "0"]).is_err());
+        assert!(config(&["--instances", "0"]).is_err());
+        assert!(config(&["--instances", "65537"]).is_err());
+        assert_eq!(config(&["--waiting", "0"]).unwrap().rest.waiting, 0);
     }
 
     #[test]

@@ -50,6 +50,31 @@ async fn a_drain_lets_everybody_go_in_good_order() {
     );
 }
 
+/// The soft and the hard limit on open files of a process.
+fn descriptors(pid: u32) -> (String, String) {
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"))
+        .unwrap();
+    let mut words = line.split_whitespace().skip(3);
+    let mut word = || words.next().unwrap().to_owned();
+    (word(), word())
+}
+
+#[tokio::test]
+async fn the_limit_on_open_files_is_raised_as_far_as_it_goes() {
+    let limited = |script| Host::start(Options::new().after(script));
+    let host = limited("ulimit -Sn 256 && ulimit -Hn 9000").await;
+    assert_eq!(descriptors(host.pid()), ("9000".into(), "9000".into()));
+    assert!(!host.said().contains("open files"), "{}", host.said());
+
+    let host = limited("ulimit -Sn 600 && ulimit -Hn 600").await;
+    assert_eq!(descriptors(host.pid()), ("600".into(), "600".into()));
+    host.says("at most 600 open files").await;
+    Rest::new(host.address()).get("/readyz").await.expect(200);
+}
+
 /// Whether a new request is answered with `status`; a host that takes no connection any more answers with nothing.
 async fn answers(host: &Host, request: &str, status: u16) -> bool {
     let Ok(mut stream) = TcpStream::connect(host.address()).await else {

@@ -1,6 +1,8 @@
 //! `/openapi.json` is true: it is well-formed, complete, and real answers match it.
 
+use bytes::Bytes;
 use serde_json::Value;
+use sschat_tests::policy::on_command;
 use sschat_tests::schema::faults;
 use sschat_tests::{Answer, App, Host, Options, Rest};
 use std::collections::BTreeSet;
@@ -137,6 +139,15 @@ async fn every_route_is_in_it() {
         ("post", "/api/user"),
         ("get", "/api/user/{user_id}"),
         ("delete", "/api/user/{user_id}"),
+        ("get", "/api/policy"),
+        ("put", "/api/policy"),
+        ("delete", "/api/policy"),
+        ("delete", "/api/policy/candidate"),
+        ("post", "/api/policy/promote"),
+        ("get", "/api/policy/config"),
+        ("put", "/api/policy/config"),
+        ("delete", "/api/policy/config"),
+        ("get", "/api/explain"),
         ("get", "/healthz"),
         ("get", "/readyz"),
     ];
@@ -205,6 +216,43 @@ impl Judge {
             );
         }
         self.seen.insert((operation_id.to_owned(), answer.status));
+    }
+}
+
+async fn check_policies(judge: &mut Judge, app: &App) {
+    for (id, method, path, body) in [
+        ("showPolicy", "GET", "", Bytes::new()),
+        ("promoteCandidate", "POST", "/promote", Bytes::new()),
+        ("changePolicy", "PUT", "", on_command()),
+        ("changePolicy", "PUT", "?mode=shadow", on_command()),
+        ("changePolicy", "PUT", "?rule=open", Bytes::new()),
+        ("changePolicy", "PUT", "?rule=closed", Bytes::new()),
+        ("changePolicy", "PUT", "", "no component".into()),
+        ("showPolicy", "GET", "", Bytes::new()),
+        ("promoteCandidate", "POST", "/promote", Bytes::new()),
+        ("dropCandidate", "DELETE", "/candidate", Bytes::new()),
+        ("showPolicyConfig", "GET", "/config", Bytes::new()),
+        ("setPolicyConfig", "PUT", "/config", "[1]".into()),
+        ("setPolicyConfig", "PUT", "/config", "[".into()),
+        ("showPolicyConfig", "GET", "/config", Bytes::new()),
+        ("deletePolicyConfig", "DELETE", "/config", Bytes::new()),
+        ("deletePolicy", "DELETE", "", Bytes::new()),
+        ("changePolicy", "POST", "", Bytes::new()),
+    ] {
+        judge.check(id, &app.policy(method, path, body).await);
+    }
+    let nobody = app.rest.call("GET", "/api/policy").await;
+    judge.check("showPolicy", &nobody);
+    let (room, [user]) = app.room_of().await;
+    for query in [
+        format!("action=publish&user={user}&room={room}"),
+        format!("action=publish&user={user}&room=none"),
+        format!("action=rooms&user={user}"),
+        format!("action=login&user={user}"),
+        "action=fly&user=x".to_owned(),
+    ] {
+        let path = format!("/api/explain?{query}&apikey={}", app.key);
+        judge.check("explain", &app.rest.get(&path).await);
     }
 }
 
@@ -292,6 +340,7 @@ async fn real_answers_match_it() {
         "showKey",
         &app.rest.get(&format!("/api/register/{labelled}")).await,
     );
+    check_policies(&mut judge, &app).await;
     judge.check("deleteKey", &app.rest.call("DELETE", &key_path).await);
     judge.check("deleteKey", &app.rest.call("DELETE", &key_path).await);
 

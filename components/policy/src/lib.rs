@@ -179,7 +179,7 @@ async fn set_config<H: Host, B: Body>(host: &H, request: &Request, mut body: B) 
     let text = std::str::from_utf8(&config).ok();
     if text.is_none_or(|text| serde_json::from_str::<IgnoredAny>(text).is_err()) {
         return Err(Refusal::BadRequest {
-            code: "bad_config",
+            code: "invalid_json",
             msg: "the configuration is not JSON",
         });
     }

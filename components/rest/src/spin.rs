@@ -163,18 +163,17 @@ fn head(request: &types::Request) -> Result<Request, Refusal> {
     };
     let target = request.get_path_with_query().unwrap_or_default();
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-    let mut headers = Headers::default();
-    for (name, value) in request.get_headers().copy_all() {
-        headers.take(&name, value)?;
-    }
+    // By name: a request carries many headers that are of no interest.
+    let fields = request.get_headers();
+    let length = header(&fields, "content-length")?;
     Ok(Request {
         method,
         path: path.to_owned(),
         query: Query::parse(query)?,
-        authorization: headers.authorization,
-        api_key: headers.api_key,
-        admin_token: headers.admin_token,
-        length: headers.length.and_then(|text| text.parse().ok()),
+        authorization: header(&fields, "authorization")?,
+        api_key: header(&fields, "x-api-key")?,
+        admin_token: header(&fields, "x-admin-token")?,
+        length: length.and_then(|text| text.parse().ok()),
         body: Vec::new(),
     })
 }
@@ -255,30 +254,17 @@ impl Body for Incoming {
     }
 }
 
-/// The headers that matter, each at most once.
-#[derive(Default)]
-struct Headers {
-    length: Option<String>,
-    authorization: Option<String>,
-    api_key: Option<String>,
-    admin_token: Option<String>,
-}
-
-impl Headers {
-    fn take(&mut self, name: &str, value: Vec<u8>) -> Result<(), Refusal> {
-        let place = match name {
-            "content-length" => &mut self.length,
-            "authorization" => &mut self.authorization,
-            "x-api-key" => &mut self.api_key,
-            "x-admin-token" => &mut self.admin_token,
-            _ => return Ok(()),
-        };
-        let text = String::from_utf8(value).ok().filter(|_| place.is_none());
-        *place = Some(text.ok_or(Refusal::BadRequest {
-            code: "bad_header",
-            msg: "a header is given more than once or is not UTF-8",
-        })?);
-        Ok(())
+/// A header that may be given once.
+fn header(fields: &types::Fields, name: &str) -> Result<Option<String>, Refusal> {
+    let refusal = Refusal::BadRequest {
+        code: "bad_header",
+        msg: "a header is given more than once or is not UTF-8",
+    };
+    let mut values = fields.get(name).into_iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => String::from_utf8(value).map(Some).map_err(|_| refusal),
+        _ => Err(refusal),
     }
 }
 

@@ -27,9 +27,15 @@ impl Rest {
         let get = format!("GET /api/room/{}?apikey={}", stage.rooms[0], stage.key);
         let post = format!("POST /api/room?apikey={}", stage.key);
         for (name, line) in [("GET room", get), ("POST room", post)] {
+            let before = target.reading()?;
             let times = load(target.address, &line, self.connections, self.seconds)?;
+            let after = target.reading()?;
             report.add(name, "", "");
             report.add_real("requests", times.len() as f64 / self.seconds, "/s");
+            if let (Some(before), Some(after)) = (before, after) {
+                let cpu = (after.cpu - before.cpu) as f64 / 1_000.0;
+                report.add_real("cpu per request", cpu / times.len() as f64, "µs");
+            }
             report.add_times(&times);
         }
         stage.strike(target)?;

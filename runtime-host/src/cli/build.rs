@@ -12,6 +12,9 @@ use std::time::Instant;
 /// The target that Rust components are built for.
 const WASM_TARGET: &str = "wasm32-wasip2";
 
+/// The exit status by which a shell says that it did not find a program.
+const NOT_FOUND: i32 = 127;
+
 /// Why a build failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
@@ -36,6 +39,17 @@ pub enum BuildError {
         command: String,
         /// The exit status.
         status: std::process::ExitStatus,
+    },
+    /// The shell did not find the command's program.
+    #[error(
+        "component {component:?}: `{command}` needs a program that is not on the PATH; \
+         Rust and cargo come from https://rustup.rs"
+    )]
+    NotFound {
+        /// The component.
+        component: String,
+        /// Its command.
+        command: String,
     },
     /// The target is missing and cannot be added.
     #[error(
@@ -91,6 +105,12 @@ fn run_command(component: &str, command: &str, build: &Build) -> Result<(), Buil
         })?;
     if status.success() {
         return Ok(());
+    }
+    if status.code() == Some(NOT_FOUND) {
+        return Err(BuildError::NotFound {
+            component: component.to_owned(),
+            command: command.to_owned(),
+        });
     }
     Err(BuildError::Failed {
         component: component.to_owned(),

@@ -5,6 +5,7 @@
 
 mod build;
 mod check;
+mod descriptors;
 mod explain;
 mod log;
 mod up;
@@ -106,6 +107,10 @@ pub struct UpArgs {
     /// The form of the log on stderr.
     #[arg(long, env = "SSCHAT_LOG_FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
+    /// Let every member of a room publish there without asking whether it may: to measure
+    /// what asking costs. On a loopback address only.
+    #[arg(long, hide = true, env = "SSCHAT_UNDECIDED", value_parser = BoolishValueParser::new())]
+    pub undecided: bool,
     /// Serve /websocket/echo too.
     #[arg(long, env = "SSCHAT_DEBUG_ENDPOINTS", value_parser = BoolishValueParser::new())]
     pub debug_endpoints: bool,
@@ -130,7 +135,7 @@ pub struct UpArgs {
     /// The largest body of a REST request [default: 1MiB].
     #[arg(long, env = "SSCHAT_BODY_LIMIT", value_parser = parse_size)]
     pub body_limit: Option<u64>,
-    /// How long a handshake or a request's head may take [default: 10s].
+    /// How long a handshake, a request's head, or each 64 KiB of its body may take [default: 10s].
     #[arg(long, env = "SSCHAT_HANDSHAKE_TIMEOUT", value_parser = parse_duration)]
     pub handshake_timeout: Option<Duration>,
     /// How long a WebSocket may be silent before it is closed [default: 60s].
@@ -142,6 +147,15 @@ pub struct UpArgs {
     /// How long a component may take for a request [default: 5s].
     #[arg(long, env = "SSCHAT_REQUEST_TIMEOUT", value_parser = parse_duration)]
     pub request_timeout: Option<Duration>,
+    /// Requests that a component works on at once, each in an instance of its own [default: 64].
+    #[arg(long, env = "SSCHAT_INSTANCES")]
+    pub instances: Option<u64>,
+    /// Requests that wait for an instance of a component; further ones are refused [default: 1024].
+    #[arg(long, env = "SSCHAT_WAITING")]
+    pub waiting: Option<u64>,
+    /// Requests that an instance answers before it is replaced [default: 128].
+    #[arg(long, env = "SSCHAT_INSTANCE_REUSE")]
+    pub instance_reuse: Option<u64>,
 }
 
 /// The form of the log.

@@ -1,6 +1,6 @@
 //! `sschat up`: serves the application until a signal ends it.
 
-use super::{UpArgs, build, log};
+use super::{UpArgs, build, descriptors, log};
 use crate::app::App;
 use crate::config::Config;
 use crate::http::Bound;
@@ -13,6 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(super) fn run(args: &UpArgs) -> anyhow::Result<()> {
     let started = Instant::now();
     log::start(args.log_format);
+    descriptors::raise();
     let manifest = Manifest::read(&args.source.from)?;
     let config = Config::new(args, &manifest.settings)?;
     let values = Values::resolve(&manifest, &args.runtime.variables, |name| {

@@ -4,15 +4,15 @@
 //! `spin-*` headers added. Whatever the component does wrong becomes one of the host's
 //! own error answers, for this request alone.
 
-use super::body::{Body, LimitedBody};
+use super::body::Body;
+use super::inbound::Inbound;
 use super::router::Match;
 use super::sweep::{SweepSignal, Sweeper};
 use super::{Mount, Remote, reply};
 use crate::wasm::rest::{CallFailure, RestComponent};
 use http::uri::{Authority, Scheme};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
-use hyper::body::{Body as _, Incoming};
-use std::sync::atomic::Ordering;
+use hyper::body::Incoming;
 
 /// A component with what is needed to reach it.
 pub(super) struct Forward {
@@ -56,11 +56,8 @@ impl Forward {
         &self,
         mut request: Request<Incoming>,
         facts: Facts,
-        body_limit: u64,
+        inbound: &Inbound,
     ) -> Response<Body> {
-        if request.body().size_hint().lower() > body_limit {
-            return reply::too_large(body_limit);
-        }
         if facts.apply(&mut request).is_err() {
             return reply::error(
                 StatusCode::BAD_REQUEST,
@@ -70,20 +67,11 @@ impl Forward {
         }
         let deletes = request.method() == Method::DELETE;
         let (parts, body) = request.into_parts();
-        let (outcome, exceeded) = if body.is_end_stream() {
-            // No body: nothing to limit, and nothing to keep the connection for.
-            let empty = http_body_util::Empty::new();
-            let request = Request::from_parts(parts, empty);
-            (self.component.call(request).await, false)
-        } else {
-            let (body, exceeded) = LimitedBody::new(body, body_limit);
-            let request = Request::from_parts(parts, body);
-            let outcome = self.component.call(request).await;
-            (outcome, exceeded.load(Ordering::Acquire))
+        let body = match inbound.collect(body).await {
+            Ok(body) => body,
+            Err(unread) => return unread.answer(),
         };
-        if exceeded {
-            return reply::too_large(body_limit);
-        }
+        let outcome = self.component.call(Request::from_parts(parts, body)).await;
         match outcome {
             Ok(response) => {
                 if let Some((_, signal)) = &self.sweep

@@ -8,6 +8,7 @@
 mod body;
 mod builtin;
 mod forward;
+mod inbound;
 mod listener;
 pub mod policies;
 mod reply;
@@ -23,6 +24,7 @@ use forward::Forward;
 use futures::future::BoxFuture;
 use http::{Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
+use inbound::Inbound;
 use router::{RouteError, Router};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -37,7 +39,8 @@ pub struct Limits {
     pub connections: usize,
     /// The most bytes of a request's body.
     pub body: u64,
-    /// How long a request's head may take, and how long a connection may rest between two.
+    /// How long a request's head may take, then the first 64 KiB of its body and each
+    /// further, and how long a connection may rest between two requests.
     pub head: Duration,
 }
 
@@ -82,6 +85,7 @@ pub struct Server {
     router: Router<usize>,
     forwards: Vec<Forward>,
     limits: Limits,
+    inbound: Inbound,
     origins: Origins,
     adopt: Arc<dyn Adopt>,
     debug_endpoints: bool,
@@ -100,6 +104,7 @@ impl Server {
         Ok(Self {
             router,
             forwards,
+            inbound: Inbound::new(parts.limits.body, parts.limits.head),
             limits: parts.limits,
             origins: parts.origins,
             adopt: parts.adopt,
@@ -154,7 +159,7 @@ impl Server {
             if forward.keeps_policies() && policies::concerns(&request) {
                 return self.policies.pass(request, facts, forward).await;
             }
-            return forward.call(request, facts, self.limits.body).await;
+            return forward.call(request, facts, &self.inbound).await;
         }
         if let Some(endpoint) = self.endpoint(path, request.uri().query()) {
             return upgrade::answer(

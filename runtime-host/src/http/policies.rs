@@ -9,7 +9,7 @@ use super::forward::{Facts, Forward};
 use super::reply;
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use serde_json::Value;
@@ -93,10 +93,7 @@ impl Counter {
         let body = match whole {
             Ok(Ok(body)) => body.to_bytes(),
             Ok(Err(_)) => return reply::too_large(limit as u64),
-            Err(_) => {
-                let text = "the body did not arrive in time";
-                return reply::error(StatusCode::REQUEST_TIMEOUT, "request_timeout", text);
-            }
+            Err(_) => return reply::too_slow(),
         };
         if is_component(&body)
             && let Err(declined) = self.desk.check(body.clone()).await
@@ -163,7 +160,13 @@ impl Counter {
 
 impl Declined {
     fn into_response(self) -> Response<Body> {
-        reply::error(self.status, self.code, &self.msg)
+        let mut response = reply::error(self.status, self.code, &self.msg);
+        if self.status == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("Bearer");
+            let headers = response.headers_mut();
+            headers.insert(header::WWW_AUTHENTICATE, scheme);
+        }
+        response
     }
 }
 

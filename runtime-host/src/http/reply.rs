@@ -38,8 +38,20 @@ pub(super) fn not_found() -> Response<Body> {
 
 pub(super) fn too_large(limit: u64) -> Response<Body> {
     let message = format!("the body is larger than {limit} bytes");
-    let mut response = error(StatusCode::PAYLOAD_TOO_LARGE, "too_large", &message);
-    // The rest of the body is not read, so the connection cannot be used again.
+    last(error(StatusCode::PAYLOAD_TOO_LARGE, "too_large", &message))
+}
+
+pub(super) fn too_slow() -> Response<Body> {
+    last(error(
+        StatusCode::REQUEST_TIMEOUT,
+        "request_timeout",
+        "the body did not come in time",
+    ))
+}
+
+/// The same answer as the last one of its connection: what is left of the request's body
+/// is not read, so it cannot be used again.
+pub(super) fn last(mut response: Response<Body>) -> Response<Body> {
     let close = HeaderValue::from_static("close");
     response.headers_mut().insert(header::CONNECTION, close);
     response

@@ -18,7 +18,7 @@ pub struct Settings {
     pub presence_limit: Option<u64>,
     /// The largest body of a REST request, in bytes.
     pub body_limit: Option<u64>,
-    /// How long a handshake or a request's head may take.
+    /// How long a handshake, a request's head, or each 64 KiB of its body may take.
     pub handshake_timeout: Option<Duration>,
     /// How long a connection may be silent.
     pub idle_timeout: Option<Duration>,
@@ -26,6 +26,12 @@ pub struct Settings {
     pub ping_interval: Option<Duration>,
     /// How long a component may take for a request.
     pub request_timeout: Option<Duration>,
+    /// Requests that a component works on at once.
+    pub instances: Option<u64>,
+    /// Requests that wait for a component.
+    pub waiting: Option<u64>,
+    /// Requests that an instance of a component answers.
+    pub instance_reuse: Option<u64>,
 }
 
 impl Settings {
@@ -40,6 +46,9 @@ impl Settings {
             "idle_timeout",
             "ping_interval",
             "request_timeout",
+            "instances",
+            "waiting",
+            "instance_reuse",
         ])?;
         let number = |name: &str| match table.get(name)? {
             Some(node) => node.integer().map(Some),
@@ -72,6 +81,9 @@ impl Settings {
             idle_timeout: time("idle_timeout")?,
             ping_interval: time("ping_interval")?,
             request_timeout: time("request_timeout")?,
+            instances: number("instances")?,
+            waiting: number("waiting")?,
+            instance_reuse: number("instance_reuse")?,
         })
     }
 }

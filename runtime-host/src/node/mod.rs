@@ -52,6 +52,8 @@ pub struct Opening {
 pub struct Settings {
     /// Rooms with more sessions than this are not told who comes and goes.
     pub presence_limit: u32,
+    /// Members publish without being asked whether they may: for measuring.
+    pub undecided: bool,
 }
 
 /// What a session holds once its grant is turned into channels.

@@ -23,6 +23,7 @@ impl Sessions {
         decided: Option<&Arc<Verdict>>,
         turn: &mut Turn<'_>,
     ) -> Flow {
+        let undecided = self.node.settings.undecided;
         let Some(session) = self.session(key) else {
             return Flow::Continue;
         };
@@ -32,7 +33,7 @@ impl Sessions {
         let from = Arc::clone(&who.user);
         // The common case: the verdict is at hand, nothing else is looked at.
         if let Some(place) = session.place(room)
-            && place.speak.as_ref().is_some_and(|speak| speak.allows())
+            && (undecided || place.speak.as_ref().is_some_and(|speak| speak.allows()))
         {
             let (channel, seat) = (Arc::clone(&place.channel), place.seat);
             self.speak(key, &channel, Some(seat), (message, &from), turn);

@@ -98,17 +98,21 @@ pub(super) fn tenant_of<'a>(
     question: &'a Question,
     answer: &'a authority::Answer,
 ) -> Option<&'a str> {
-    match (question, answer) {
-        (_, authority::Answer::No(_)) => None,
-        (Question::LogIn(_), authority::Answer::Login(who, _)) => Some(&who.tenant),
-        (
-            Question::Rooms(who, _)
-            | Question::MayJoin(who, _)
-            | Question::MayPublish(who, _)
-            | Question::MaySee(who, _),
-            _,
-        ) => Some(&who.tenant),
-        _ => None,
+    match answer {
+        authority::Answer::No(_) => None,
+        authority::Answer::Login(who, _) => Some(&who.tenant),
+        _ => asker(question),
+    }
+}
+
+/// The tenant of the user that a question is about, where it names one.
+pub(super) fn asker(question: &Question) -> Option<&str> {
+    match question {
+        Question::Rooms(who, _)
+        | Question::MayJoin(who, _)
+        | Question::MayPublish(who, _)
+        | Question::MaySee(who, _) => Some(&who.tenant),
+        Question::LogIn(_) | Question::TenantOfKey(_) | Question::PoliciesOf(_) => None,
     }
 }
 

@@ -116,6 +116,10 @@ impl Policy {
         if let Some(verdict) = self.recall(&question) {
             return Ok(verdict);
         }
+        // A policy that is suspended costs nobody a call of the authority.
+        if let Some(suspended) = self.suspended(&question) {
+            return Err(suspended.into());
+        }
         for _ in 0..RACES {
             match self.compute(&question, occasion, None).await {
                 Ok(verdict) if verdict.holds() => {
@@ -131,6 +135,18 @@ impl Policy {
         }
         self.counters.failed.fetch_add(1, Ordering::Relaxed);
         Err(Undecided::Unsteady)
+    }
+
+    /// Why the question's tenant's policy would not be asked now, as far as that is known.
+    fn suspended(&self, question: &Question) -> Option<CallError> {
+        let tenant = answer::asker(question)?;
+        let known = Question::PoliciesOf(tenant.to_owned());
+        let known = self.memo.recall(&known)?;
+        let Some(Answer::Policies(policies)) = known.answer() else {
+            return None;
+        };
+        let active = policies.active.as_ref()?;
+        self.tenants.pool.suspended(tenant, &active.digest)
     }
 
     /// Computes a verdict. `record`: where to write down what is read.

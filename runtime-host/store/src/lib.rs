@@ -61,6 +61,12 @@ pub trait Store: Send + Sync + 'static {
     /// The value of `key`, or `None`.
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>>;
 
+    /// What [`Store::get`] would give, where that is at hand without a wait; `None` says
+    /// nothing about the key.
+    fn at_hand(&self, _key: &str) -> Option<Option<Bytes>> {
+        None
+    }
+
     /// The values of `keys`, in their order, as they were together at one moment:
     /// a batch written by [`Store::set_many`] is seen as a whole or not at all.
     fn get_many<'a>(&'a self, keys: &'a [String]) -> StoreFuture<'a, Vec<Option<Bytes>>>;

@@ -1,5 +1,5 @@
 //! How instances of REST components live: made on demand, one request at a time,
-//! replaced after [`super::rest::REUSE_LIMIT`] requests, dropped when idle or late.
+//! replaced after [`RestLimits::reuse`] requests, dropped when idle or late.
 //!
 //! Time: an instance yields to tokio at every epoch tick, so an endless loop never keeps
 //! a worker from other tasks; one that goes on computing is also made to rest in between,
@@ -8,13 +8,14 @@
 
 use super::guest::{Grants, Guest};
 use super::logs::Log;
-use super::rest::{IDLE_LIMIT, REUSE_LIMIT};
+use super::rest::{IDLE_LIMIT, RestLimits};
 use sschat_store::BATCH_BYTES_LIMIT;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 use wasmtime::component::GuestTaskId;
 use wasmtime::{Engine, PoolConcurrencyLimitError, Store, StoreContextMut, UpdateDeadline};
@@ -35,7 +36,7 @@ pub(super) struct Handler {
     pub(super) engine: Engine,
     pub(super) grants: Arc<Grants>,
     pub(super) log: Arc<Log>,
-    pub(super) budget: Duration,
+    pub(super) limits: RestLimits,
 }
 
 /// Instantiation took longer than a request may.
@@ -43,13 +44,25 @@ pub(super) struct Handler {
 #[error("instantiation took too long")]
 pub(super) struct InstantiationTimeout;
 
-/// Why a request got no response, as far as its worker can tell.
-#[derive(Debug, Default)]
-pub(super) struct RequestFailed(AtomicBool);
+/// A request that is worked on. It has its place among the instances until its response
+/// has begun and its instance rests or ends, and not longer: how fast a client reads must
+/// not decide how many others are served.
+pub(super) struct Work {
+    timed_out: AtomicBool,
+    _place: OwnedSemaphorePermit,
+}
 
-impl RequestFailed {
+impl Work {
+    pub(super) fn new(place: OwnedSemaphorePermit) -> Self {
+        Self {
+            timed_out: AtomicBool::new(false),
+            _place: place,
+        }
+    }
+
+    /// Whether it took too long, as far as its instance can tell.
     pub(super) fn timed_out(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.timed_out.load(Ordering::Acquire)
     }
 }
 
@@ -65,7 +78,7 @@ impl HandlerState for Handler {
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|mut store| Ok(store.data_mut().pace.tick()));
         let instantiated = self.pre.instantiate_async(&mut store);
-        let proxy = tokio::time::timeout(self.budget, instantiated)
+        let proxy = tokio::time::timeout(self.limits.budget, instantiated)
             .await
             .map_err(|_| InstantiationTimeout)??;
         let current = Arc::new(Mutex::new(None));
@@ -74,12 +87,13 @@ impl HandlerState for Handler {
             proxy,
             view: Guest::http,
             expiration: Expiration {
-                budget: self.budget,
+                budget: self.limits.budget,
                 current: current.clone(),
                 alarm: None,
             },
             state: Worker {
                 component: self.grants.component.clone(),
+                reuse: self.limits.reuse,
                 current,
             },
         })
@@ -87,20 +101,29 @@ impl HandlerState for Handler {
 }
 
 /// The request that an instance works on.
-type Current = Arc<Mutex<Option<Arc<RequestFailed>>>>;
+type Current = Arc<Mutex<Option<Arc<Work>>>>;
+
+fn locked(current: &Current) -> MutexGuard<'_, Option<Arc<Work>>> {
+    current.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn take(current: &Current) -> Option<Arc<Work>> {
+    locked(current).take()
+}
 
 /// One instance's rules.
 pub(super) struct Worker {
     component: Arc<str>,
+    reuse: usize,
     current: Current,
 }
 
 impl WorkerState for Worker {
     type StoreData = Guest;
-    type RequestData = Arc<RequestFailed>;
+    type RequestData = Arc<Work>;
 
     fn should_accept_request(&self, concurrent: usize, total: usize) -> ShouldAccept {
-        if total >= REUSE_LIMIT {
+        if total >= self.reuse {
             ShouldAccept::Never
         } else if concurrent > 0 {
             // A trap ends an instance with everything in it, so nobody shares one.
@@ -113,13 +136,13 @@ impl WorkerState for Worker {
     fn on_request_start(
         &self,
         mut store: StoreContextMut<'_, Guest>,
-        request: Arc<RequestFailed>,
+        work: Arc<Work>,
         _task: GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + Send + Sync>> {
         // The deadline of an instance that rested is long over; counting begins now.
         store.set_epoch_deadline(1);
         store.data_mut().pace = Pace::default();
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(request);
+        *locked(&self.current) = Some(work);
         // `Expiration` alone keeps the time: it also sees instances that compute.
         Box::pin(std::future::pending())
     }
@@ -154,7 +177,11 @@ impl WorkerExpiration for Expiration {
         start: Instant,
     ) -> Poll<()> {
         let limit = match status {
-            WorkerStatus::Idle => IDLE_LIMIT,
+            WorkerStatus::Idle => {
+                // The work is done: its place is another's.
+                drop(take(&self.current));
+                IDLE_LIMIT
+            }
             WorkerStatus::Requests | WorkerStatus::PostReturn => self.budget,
         };
         let deadline = tokio::time::Instant::from_std(start + limit);
@@ -166,11 +193,10 @@ impl WorkerExpiration for Expiration {
         }
         while alarm.as_mut().poll(cx).is_ready() {
             if tokio::time::Instant::now() >= deadline {
-                if status == WorkerStatus::Requests {
-                    let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-                    if let Some(request) = current.take() {
-                        request.0.store(true, Ordering::Release);
-                    }
+                if status == WorkerStatus::Requests
+                    && let Some(work) = take(&self.current)
+                {
+                    work.timed_out.store(true, Ordering::Release);
                 }
                 return Poll::Ready(());
             }

@@ -7,11 +7,12 @@
 
 use super::engine::{Compiled, Engines};
 use super::guest::{self, Guest};
-use super::handler::{self, Handler, RequestFailed};
+use super::handler::{self, Handler, Work};
 use super::logs::Log;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, SizeHint};
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,14 +21,10 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::Linker;
 use wasmtime_wasi_http::handler::{ExpirationError, InstantiationError, ProxyHandler, ProxyPre};
-use wasmtime_wasi_http::{Error as WasiHttpError, WasiBody, p2, p3};
+use wasmtime_wasi_http::{WasiBody, p2, p3};
 
 pub use super::guest::Grants;
 pub use super::keyvalue::Stores;
-
-/// How many requests one instance answers before it is replaced. Most of the cost of an
-/// instance is spread by then, and a component that leaks is still contained.
-pub const REUSE_LIMIT: usize = 128;
 
 /// How long an instance waits for its next request.
 pub const IDLE_LIMIT: Duration = Duration::from_secs(10);
@@ -39,6 +36,9 @@ pub struct RestLimits {
     pub instances: usize,
     /// Requests that wait for an instance. Those beyond are refused.
     pub waiting: usize,
+    /// Requests that one instance answers before it is replaced. Most of the cost of an
+    /// instance is spread by 128, and a component that leaks is still contained.
+    pub reuse: usize,
     /// From the start of an instance's work on a request to the end of its response.
     pub budget: Duration,
 }
@@ -48,6 +48,7 @@ impl Default for RestLimits {
         Self {
             instances: 64,
             waiting: 1_024,
+            reuse: 128,
             budget: Duration::from_secs(5),
         }
     }
@@ -123,7 +124,7 @@ impl RestComponent {
                 engine: engines.rest.clone(),
                 grants: Arc::new(grants),
                 log,
-                budget: limits.budget,
+                limits,
             }),
             instances: Arc::new(Semaphore::new(limits.instances)),
             waiting: Arc::new(AtomicUsize::new(0)),
@@ -137,25 +138,17 @@ impl RestComponent {
         request: http::Request<B>,
     ) -> Result<http::Response<ResponseBody>, CallFailure>
     where
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<RequestBodyError>,
+        B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
     {
-        let permit = self.admit().await?;
-        let request = request.map(|body| {
-            body.map_err(|error| WasiHttpError::from(error.into()))
-                .boxed_unsync()
-        });
+        let work = Arc::new(Work::new(self.admit().await?));
+        let request = request.map(|body| body.map_err(|never| match never {}).boxed_unsync());
         let budget = self.limits.budget;
-        let failed = Arc::new(RequestFailed::default());
-        let answer = self.handler.handle(failed.clone(), request);
+        let answer = self.handler.handle(work.clone(), request);
         // The handler enforces the budget itself; this is for what it cannot see,
         // such as the wait for a worker task.
         match tokio::time::timeout(budget + handler::GRACE, answer).await {
-            Ok(Ok(response)) => Ok(response.map(|body| ResponseBody {
-                body,
-                _permit: permit,
-            })),
-            Ok(Err(error)) => Err(self.failure(&error, &failed)),
+            Ok(Ok(response)) => Ok(response.map(ResponseBody)),
+            Ok(Err(error)) => Err(self.failure(&error, &work)),
             Err(_) => Err(CallFailure::TimedOut),
         }
     }
@@ -175,12 +168,12 @@ impl RestComponent {
         }
     }
 
-    fn failure(&self, error: &wasmtime::Error, failed: &RequestFailed) -> CallFailure {
-        if error.is::<ExpirationError>() || failed.timed_out() {
+    fn failure(&self, error: &wasmtime::Error, work: &Work) -> CallFailure {
+        if error.is::<ExpirationError>() || work.timed_out() {
             return CallFailure::TimedOut;
         }
         let component = &*self.handler.state().grants.component;
-        if let Some(error) = error.downcast_ref::<InstantiationError<Arc<RequestFailed>>>() {
+        if let Some(error) = error.downcast_ref::<InstantiationError<Arc<Work>>>() {
             let error = &error.error;
             if handler::is_pool_exhausted(error) {
                 return CallFailure::Overloaded;
@@ -216,36 +209,8 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Why a request's body ended early.
-#[derive(Debug)]
-pub enum RequestBodyError {
-    /// It is larger than the host takes.
-    TooLarge,
-    /// The connection failed.
-    Connection,
-}
-
-impl From<RequestBodyError> for WasiHttpError {
-    fn from(error: RequestBodyError) -> Self {
-        match error {
-            RequestBodyError::TooLarge => Self::HttpRequestBodySize(None),
-            RequestBodyError::Connection => Self::ConnectionTerminated,
-        }
-    }
-}
-
-impl From<std::convert::Infallible> for RequestBodyError {
-    fn from(never: std::convert::Infallible) -> Self {
-        match never {}
-    }
-}
-
-/// The body of a response. It holds the request's place among the instances until it is
-/// read to its end or dropped.
-pub struct ResponseBody {
-    body: WasiBody,
-    _permit: OwnedSemaphorePermit,
-}
+/// The body of a response.
+pub struct ResponseBody(WasiBody);
 
 impl std::fmt::Debug for ResponseBody {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -266,16 +231,16 @@ impl Body for ResponseBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ResponseBodyError>>> {
-        Pin::new(&mut self.body)
+        Pin::new(&mut self.0)
             .poll_frame(cx)
             .map_err(|error| ResponseBodyError(error.to_string()))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.0.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.0.size_hint()
     }
 }

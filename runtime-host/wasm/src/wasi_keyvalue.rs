@@ -32,9 +32,9 @@ impl From<StoreError> for Error {
 }
 
 impl KeyValueView<'_> {
-    fn bucket(&self, bucket: &Resource<OpenStore>) -> Result<Arc<dyn Store>, Error> {
+    fn bucket(&self, bucket: &Resource<OpenStore>) -> Result<&Arc<dyn Store>, Error> {
         match self.table.get(bucket) {
-            Ok(open) => Ok(open.0.clone()),
+            Ok(open) => Ok(&open.0),
             Err(_) => Err(Error::NoSuchStore),
         }
     }
@@ -62,7 +62,7 @@ impl store::HostBucket for KeyValueView<'_> {
         key: String,
     ) -> Result<Option<Vec<u8>>, Error> {
         let store = self.bucket(&bucket)?;
-        Ok(keyvalue::get(&*store, &key).await?.map(Vec::from))
+        Ok(keyvalue::get(&**store, &key).await?.map(Vec::from))
     }
 
     async fn set(
@@ -82,7 +82,7 @@ impl store::HostBucket for KeyValueView<'_> {
 
     async fn exists(&mut self, bucket: Resource<OpenStore>, key: String) -> Result<bool, Error> {
         let store = self.bucket(&bucket)?;
-        Ok(keyvalue::get(&*store, &key).await?.is_some())
+        Ok(keyvalue::get(&**store, &key).await?.is_some())
     }
 
     /// The cursor is the last key of the page before.
@@ -148,7 +148,7 @@ impl atomics::HostCas for KeyValueView<'_> {
             let error = StoreError::TooLarge(format!("the key is longer than {KEY_LIMIT} bytes"));
             return Err(error.into());
         }
-        let store = self.bucket(&bucket)?;
+        let store = self.bucket(&bucket)?.clone();
         let seen = store.get(&key).await?;
         self.push_cas(Cas { store, key, seen })
     }

@@ -1,8 +1,10 @@
 //! Bad input gets a clear answer, and disturbs nobody else.
 
+mod building;
 mod components;
 mod connections;
 mod messages;
+mod requests;
 mod startup;
 
 use sschat_tests::{App, Chat, Host};

@@ -165,7 +165,8 @@ async fn a_policy_that_fails_hurts_its_own_tenant_alone() {
         b.expect_message(mode, &alice, &room).await;
     }
     let figures = app.figures().await;
-    assert!(figures["failed"].as_u64().unwrap() >= 7, "{figures}");
+    let failed = &figures["decisions"]["failed"];
+    assert!(failed.as_u64().unwrap() >= 7, "{figures}");
     assert!(figures["timed_out"].as_u64().unwrap() >= 1, "{figures}");
     assert_eq!(calm.figures().await["calls"], 0);
 }

@@ -42,11 +42,15 @@ async fn what_is_no_policy_is_refused_and_changes_nothing() {
     for (body, code) in refusals {
         app.policy("PUT", "", body).await.expect_error(400, code);
     }
-    // A component, but of another world.
-    let room = component("sschat_room");
-    let refused = app.policy("PUT", "", room).await;
-    let refused = refused.expect_error(400, "unfit_policy").text();
-    assert!(refused.contains("import"), "{refused}");
+    // Components, but of other worlds.
+    for (name, reason) in [
+        ("sschat_room", "component model async"),
+        ("sschat_guest_authority", "sschat:policy/hooks"),
+    ] {
+        let refused = app.policy("PUT", "", component(name)).await;
+        let refused = refused.expect_error(400, "unfit_policy").text();
+        assert!(refused.contains(reason), "{refused}");
+    }
     app.policy("PUT", "/config", "{")
         .await
         .expect_error(400, "invalid_json");

@@ -3,14 +3,15 @@
 
 use std::fmt::Write;
 
-/// A hundred thousand functions: 12 MiB to upload, a quarter of a minute of one core and
-/// 700 MiB to compile.
+/// What would take minutes of processor time and gigabytes to compile: 28 MiB to upload, no
+/// more functions than a program of any size has.
 #[must_use]
 pub fn compile_bomb() -> Vec<u8> {
-    functions(100_000)
+    branches(4, 1_900, 1_900)
 }
 
-/// A policy with so many functions that are never called, each different.
+/// A policy with so many functions that are never called, each different. A hundred thousand
+/// are 12 MiB to upload, a quarter of a minute of one core and 700 MiB to compile.
 #[must_use]
 pub fn functions(count: usize) -> Vec<u8> {
     let mut module = String::new();
@@ -51,23 +52,22 @@ pub fn names() -> Vec<u8> {
     with_module(&module, "")
 }
 
-/// A policy with one function of `tables` jumps that each lead to `targets` places: in a
-/// few bytes a jump, so many edges for a compiler to follow. A thousand of each are 2 MiB
-/// to upload, 8 seconds of one core and 650 MiB to compile.
+/// A policy with functions of `tables` jumps that each lead to `targets` places: in a byte
+/// or two a jump, so many edges for a compiler to follow. One function with a thousand of
+/// each is 2 MiB to upload, 8 seconds of one core and 650 MiB to compile; with 1,900 of each,
+/// which is nearly as large as a function may be, 7 MiB, 95 seconds and 2.2 GiB.
 #[must_use]
-pub fn branches(tables: usize, targets: usize) -> Vec<u8> {
+pub fn branches(functions: usize, tables: usize, targets: usize) -> Vec<u8> {
     let labels: String = (0..targets).map(|label| format!("{label} ")).collect();
-    let jumps: String = (0..tables)
-        .map(|_| format!("(block (br_table {labels} (local.get 0)))"))
-        .collect();
+    let jumps = format!("(block (br_table {labels} (local.get 0)))").repeat(tables);
     // Inside of its own block, the last of the labels is the outermost one.
     let depth = targets.saturating_sub(1);
-    let module = format!(
+    let function = format!(
         "(func (param i32) {} {jumps} {})",
         "(block ".repeat(depth),
         ")".repeat(depth)
     );
-    with_module(&module, "")
+    with_module(&function.repeat(functions), "")
 }
 
 /// A policy of `count` core instances with a memory of `pages` each.

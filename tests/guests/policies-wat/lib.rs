@@ -17,7 +17,29 @@ macro_rules! texts {
 }
 
 /// Every policy by its name; the first comment of each says what it does.
-pub const POLICIES: &[(&str, &str)] = texts!["", "allow" "amplify-answer" "amplify-keys" "answer-beyond" "core-module" "import-sockets" "import-store" "import-unknown" "memory-4gib" "no-hooks" "own-handles" "post-return-loop" "realloc-beyond" "realloc-loop" "some-hooks" "start-loop" "start-trap" "table-bomb" "table-grow"];
+pub const POLICIES: &[(&str, &str)] = texts![
+    "",
+    "allow"
+    "amplify-answer"
+    "amplify-keys"
+    "answer-beyond"
+    "composed"
+    "core-module"
+    "import-sockets"
+    "import-store"
+    "import-unknown"
+    "memory-4gib"
+    "no-hooks"
+    "own-handles"
+    "post-return-loop"
+    "realloc-beyond"
+    "realloc-loop"
+    "some-hooks"
+    "start-loop"
+    "start-trap"
+    "table-bomb"
+    "table-grow"
+];
 
 /// What the policies have in common.
 const PARTS: &[(&str, &str)] = texts!["parts/", "calm" "hooks" "end"];
@@ -62,7 +84,7 @@ mod tests {
     #[test]
     fn small_bombs_are_valid() {
         validate("functions", &bombs::functions(10));
-        validate("branches", &bombs::branches(10, 10));
+        validate("branches", &bombs::branches(2, 10, 10));
         validate("memories", &bombs::memories(10, 16));
         validate("instances", &bombs::instances(10));
         validate("nesting", &bombs::nesting(10));

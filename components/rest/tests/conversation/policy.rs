@@ -117,7 +117,7 @@ fn a_configuration_is_json() {
     for wrong in [&b""[..], b"{", b"{} {}", b"{a:1}", b"\"\xff\"", b"'x'"] {
         tenant
             .send("PUT", "/config", wrong)
-            .refused(400, "bad_config");
+            .refused(400, "invalid_json");
     }
     let larger = format!("{largest} ");
     tenant

@@ -117,6 +117,13 @@ impl Store for SqliteStore {
         Box::pin(ready(self.read(key)))
     }
 
+    fn at_hand(&self, key: &str) -> Option<Option<Bytes>> {
+        match self.database.shared.cache.get(self.space.number, key) {
+            Lookup::Known(value) => Some(value),
+            Lookup::Unknown => None,
+        }
+    }
+
     fn get_many<'a>(&'a self, keys: &'a [String]) -> StoreFuture<'a, Vec<Option<Bytes>>> {
         Box::pin(ready(self.read_many(keys)))
     }

@@ -63,6 +63,13 @@ impl Breaker {
         }
     }
 
+    /// Holds no failures against a component that took the place of the one that failed.
+    pub(super) fn forgive(&mut self) {
+        self.failures = 0;
+        self.pause = PAUSE.0;
+        self.closed_until = None;
+    }
+
     /// Whether it may be forgotten: nothing was called lately, nor failed so often that it
     /// would matter.
     pub(super) fn is_fresh(&mut self, now: Instant) -> bool {

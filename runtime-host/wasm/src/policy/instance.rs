@@ -120,7 +120,8 @@ impl Loaded {
         let outcome = match (host.failed.take(), ruling) {
             // What the component made of a failed read is not its verdict.
             (Some(failed), _) => Err(failed),
-            (None, Err(_)) if host.limits.refused() => {
+            // Nor what it made of memory that it did not get.
+            (None, _) if host.limits.refused() => {
                 Err(CallError::Limit("it needs too much memory".to_owned()))
             }
             (None, Err(error)) => Err(failed(&error)),

@@ -56,6 +56,8 @@ struct Tenant {
     jobs: VecDeque<Job>,
     busy: bool,
     breaker: Breaker,
+    /// Of the component that was called last.
+    digest: Box<str>,
     log: Arc<Log>,
     used: Usage,
 }
@@ -182,6 +184,18 @@ impl PolicyPool {
             ..tenant.used
         })
     }
+
+    /// Why a decision by this component would be refused now.
+    pub fn suspended(&self, tenant: &str, digest: &str) -> Option<CallError> {
+        let mut state = self.shared.lock();
+        let tenant = state.tenants.get_mut(tenant)?;
+        if *tenant.digest != *digest {
+            return None;
+        }
+        let reason = tenant.breaker.refuses(Instant::now())?;
+        tenant.used.refused += 1;
+        Some(CallError::Suspended(reason))
+    }
 }
 
 impl Drop for PolicyPool {
@@ -217,6 +231,10 @@ impl Shared {
         else {
             return Err((CallError::Overloaded, job.reads));
         };
+        if *tenant.digest != *job.policy.digest() {
+            tenant.digest = job.policy.digest().into();
+            tenant.breaker.forgive();
+        }
         if let Some(reason) = tenant.breaker.refuses(now) {
             tenant.used.refused += 1;
             return Err((CallError::Suspended(reason), job.reads));
@@ -343,6 +361,7 @@ impl Tenant {
             jobs: VecDeque::new(),
             busy: false,
             breaker: Breaker::new(now),
+            digest: Box::default(),
             log: Log::new(format!("policy of {queue}").into()),
             used: Usage::default(),
         }

@@ -5,7 +5,7 @@
 //! | `trap`, `exit` | ends the instance |
 //! | `loop`, `sleep`, `wait` | goes on for ever; sleeps for an hour, through the standard library and through WASI |
 //! | `stack` | recurses without end |
-//! | `memory` | grows until it is refused, and denies with how far it came |
+//! | `memory`, `memory-told` | grows until it is refused, and traps; and denies with how far it came |
 //! | `log-flood`, `log-line`, `zeroes` | prints for ever; one line of 16 MiB; asks for 1 TiB of zeroes on standard output |
 //! | `host-call-flood`, `empty-call-flood` | reads one key for ever; reads no keys for ever |
 //! | `clock-flood`, `payload-flood` | reads the clock, the payload for ever |
@@ -30,6 +30,7 @@ pub(crate) const MODES: &[&str] = &[
     "wait",
     "stack",
     "memory",
+    "memory-told",
     "log-flood",
     "log-line",
     "zeroes",
@@ -61,7 +62,8 @@ pub(crate) fn commit(mode: &str) -> Option<Answer> {
         "sleep" => rest(),
         "wait" => wait(),
         "stack" => format!("came back from {}", descend(0)),
-        "memory" => grow(),
+        "memory" => panic!("{}", grow()),
+        "memory-told" => grow(),
         "log-flood" => endlessly(|turn| println!("round and round, {turn}")),
         "log-line" => log_line(),
         "zeroes" => shown("zeroes", cli::stdout::get_stdout().write_zeroes(1 << 40)),

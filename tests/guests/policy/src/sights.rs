@@ -67,7 +67,10 @@ pub(crate) fn tell(mode: &str, order: &Order) -> Option<Answer> {
         "state" => present(&look(&order.text("key", "flag"))),
         "static" => remembered(order),
         "count" => Answer::deny("count", format!("calls={}", count())),
-        "configuration" => Answer::deny("configuration", format!("{:?}", configuration::get())),
+        "configuration" => {
+            let seen = configuration::get().map(|text| beginning(&text));
+            Answer::deny("configuration", format!("{seen:?}"))
+        }
         "probe" => Answer::deny("probed", probe(order)),
         "surroundings" => Answer::deny("surroundings", surroundings()),
         _ => return None,
@@ -78,7 +81,12 @@ fn only_if(agreed: bool, seen: &str) -> Answer {
     if agreed {
         return Answer::allow();
     }
-    Answer::deny("not_this", format!("saw {seen}"))
+    Answer::deny("not_this", format!("saw {}", beginning(seen)))
+}
+
+/// As much of what was seen as a reason has room for.
+fn beginning(seen: &str) -> String {
+    seen.chars().take(200).collect()
 }
 
 fn only_if_equal(seen: Option<String>, wanted: &str) -> Answer {

@@ -12,6 +12,7 @@ async fn handle(request: Request) -> impl IntoResponse {
         "trap" => panic!("told to trap"),
         "loop" => endless(),
         "memory" => (StatusCode::OK, grow()),
+        "large" => (StatusCode::OK, "x".repeat(16 << 20)),
         "stack" => (StatusCode::OK, descend(0).to_string()),
         "print" => {
             println!("a line on standard output");

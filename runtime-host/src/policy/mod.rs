@@ -8,8 +8,10 @@
 
 pub mod answer;
 pub mod explain;
+mod fence;
 pub mod grants;
 pub mod memo;
+mod sync;
 pub mod tenants;
 pub mod trace;
 
@@ -241,7 +243,7 @@ impl Policy {
     ) -> Result<(Policies, Box<dyn Reads>), Undecided> {
         let question = Question::PoliciesOf(tenant.to_owned());
         if let Some(known) = self.memo.recall(&question)
-            && self.index.adopt(&known, verdict)
+            && self.adopt(&known, verdict)
             && let Some(Answer::Policies(policies)) = known.answer()
         {
             return Ok((policies.clone(), reads));
@@ -256,13 +258,20 @@ impl Policy {
             _ => return Err(Undecided::Unsteady),
         };
         fresh.fill(Answer::Policies(policies.clone()), None);
-        if !self.index.adopt(&fresh, verdict) {
+        if !self.adopt(&fresh, verdict) {
             return Err(Undecided::Unsteady);
         }
         if fresh.is_shared() {
             self.memo.keep(question, fresh);
         }
         Ok((policies, reads))
+    }
+
+    /// Makes `verdict` depend on all that `other` read. Says whether the answer of `other`
+    /// may be used.
+    fn adopt(&self, other: &Verdict, verdict: &Arc<Verdict>) -> bool {
+        self.index.adopt(other, verdict);
+        other.holds()
     }
 
     /// Lets the candidate decide the same, on the side.

@@ -6,7 +6,7 @@ use super::answer::Answer;
 use crate::digest::sha256;
 use crate::store::Store;
 use crate::wasm::authority::StoredPolicy;
-use crate::wasm::policy::{LoadError, Loaded, PolicyPool, Usage, Workshop};
+use crate::wasm::policy::{CODE_LIMIT, LoadError, Loaded, PolicyPool, Usage, Workshop};
 use bytes::{Bytes, BytesMut};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -15,8 +15,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Bytes of components that are kept compiled; their code takes about three times that.
-const LOADED_BYTES: u64 = 256 << 20;
+/// Bytes of code of components that are kept compiled: any, and some.
+const LOADED_BYTES: u64 = 2 * CODE_LIMIT as u64;
 
 /// How long a component that could not be loaded is not tried again.
 const UNFIT_FOR: Duration = Duration::from_secs(60);
@@ -40,7 +40,7 @@ struct BySize;
 impl Weighter<String, Shelf> for BySize {
     fn weight(&self, _: &String, shelf: &Shelf) -> u64 {
         match shelf {
-            Shelf::Ready(loaded) => loaded.bytes() as u64 + 4_096,
+            Shelf::Ready(loaded) => loaded.code() as u64 + 4_096,
             Shelf::Unfit(..) => 512,
         }
     }
@@ -105,7 +105,7 @@ impl Tenants {
             pool,
             workshop,
             store,
-            shelves: Cache::with_weighter(256, LOADED_BYTES, BySize),
+            shelves: shelves(),
             tallies: Cache::new(TALLIES),
         }
     }
@@ -241,6 +241,12 @@ impl Tenants {
         let tally = tally.map(|tally| lock(&tally).clone()).unwrap_or_default();
         (tally, self.pool.usage(tenant))
     }
+}
+
+/// A cache of so few entries is in one part. In many, a component that is larger than its
+/// part would not be kept at all, and compiled for each call.
+fn shelves() -> Cache<String, Shelf, BySize> {
+    Cache::with_weighter(32, LOADED_BYTES, BySize)
 }
 
 /// An answer in a line.

@@ -1,6 +1,6 @@
 //! What one evaluation observes, noted as it observes it.
 
-use super::memo::{Index, Verdict};
+use super::memo::{Finding, Index, Verdict};
 use crate::clock::unix_now;
 use crate::digest::sha256;
 use crate::store::{Store, StoreError};
@@ -85,7 +85,7 @@ pub(super) struct Trace {
 impl Trace {
     pub(super) fn new(index: &Arc<Index>, store: &Arc<dyn Store>, occasion: &Occasion) -> Self {
         Self {
-            verdict: index.begin(),
+            verdict: index.begin(Finding::default()),
             index: Arc::clone(index),
             store: Arc::clone(store),
             occasion: occasion.clone(),

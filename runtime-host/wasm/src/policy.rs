@@ -14,7 +14,7 @@ mod workshop;
 pub use super::calls::{CallError, Identity, Refusal};
 pub use instance::{BUDGET, Loaded};
 pub use pool::{PolicyPool, Purpose, Usage};
-pub use workshop::{COMPONENT_LIMIT, LoadError, Workshop, compile_in_child};
+pub use workshop::{CODE_LIMIT, COMPONENT_LIMIT, LoadError, Workshop, compile_in_child};
 
 /// What a policy is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]

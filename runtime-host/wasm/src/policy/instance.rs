@@ -53,6 +53,7 @@ pub struct Loaded {
     pre: bindings::PolicyPre<Host>,
     digest: Box<str>,
     bytes: usize,
+    code: usize,
 }
 
 impl std::fmt::Debug for Loaded {
@@ -64,11 +65,11 @@ impl std::fmt::Debug for Loaded {
 }
 
 impl Loaded {
-    /// Links a component.
+    /// Links a component of so many bytes that was compiled to so many.
     pub(super) fn link(
         component: &Component,
         digest: &str,
-        bytes: usize,
+        [bytes, code]: [usize; 2],
     ) -> wasmtime::Result<Self> {
         let engine = component.engine().clone();
         let mut linker = Linker::new(&engine);
@@ -80,6 +81,7 @@ impl Loaded {
             pre,
             digest: digest.into(),
             bytes,
+            code,
         })
     }
 
@@ -91,6 +93,11 @@ impl Loaded {
     /// The size of the component.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// The size of what it was compiled to.
+    pub fn code(&self) -> usize {
+        self.code
     }
 
     /// Asks, in a fresh instance.

@@ -25,6 +25,10 @@ use wasmtime::component::Component;
 /// The largest component, in bytes: what a scripting language's engine takes, and some.
 pub const COMPONENT_LIMIT: usize = 32 << 20;
 
+/// The most code that it may compile to, in bytes: some times its size. What is kept of
+/// policies is bounded by this too, so one of them has to fit.
+pub const CODE_LIMIT: usize = 192 << 20;
+
 /// Processor time that compiling one component may take.
 const PROCESSOR_SECONDS: u64 = 60;
 
@@ -152,7 +156,12 @@ fn judge(word: &str, status: ExitStatus) -> Result<(), LoadError> {
 
 fn link(engine: &Engine, digest: &str, bytes: &[u8]) -> Result<Loaded, String> {
     let component = Component::new(engine, bytes).map_err(|error| reason(&error))?;
-    Loaded::link(&component, digest, bytes.len()).map_err(|error| reason(&error))
+    let code = component.image_range();
+    let code = code.end.addr() - code.start.addr();
+    if code > CODE_LIMIT {
+        return Err(format!("it compiles to more than {CODE_LIMIT} bytes"));
+    }
+    Loaded::link(&component, digest, [bytes.len(), code]).map_err(|error| reason(&error))
 }
 
 fn reason(error: &wasmtime::Error) -> String {

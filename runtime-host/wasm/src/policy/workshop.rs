@@ -143,7 +143,9 @@ fn judge(word: &str, status: ExitStatus) -> Result<(), LoadError> {
         (Some(0), _) => Ok(()),
         (Some(1), reason) if !reason.is_empty() => Err(LoadError::Unfit(reason.to_owned())),
         (Some(2), reason) => Err(LoadError::Unavailable(reason.to_owned())),
-        _ => Err(LoadError::Unfit(format!(
+        // It ended itself, but not by our own code.
+        (Some(_), _) => Err(LoadError::Unfit("the compiler fails on it".to_owned())),
+        (None, _) => Err(LoadError::Unfit(format!(
             "compiling it takes more than {PROCESSOR_SECONDS} s of processor time or {} MiB of memory",
             ADDRESS_SPACE >> 20
         ))),

@@ -131,31 +131,21 @@ impl Tenants {
     }
 
     async fn shelve(&self, digest: &str, bytes: Bytes) -> Result<Arc<Loaded>, LoadError> {
-        let mut made = None;
-        let shelf = self
-            .shelves
-            .get_or_insert_async(digest, async {
-                match self.workshop.load(digest, bytes.clone()).await {
-                    Ok(loaded) => Ok(Shelf::Ready(loaded)),
-                    Err(error) => {
-                        made = Some(error.clone());
-                        Err(error)
-                    }
-                }
-            })
-            .await;
-        match shelf {
+        if let Some(Shelf::Unfit(_, until)) = self.shelves.get(digest)
+            && until <= Instant::now()
+        {
+            self.shelves.remove(digest);
+        }
+        // Those who want the same component at once wait for one who makes it.
+        let made = async { self.workshop.load(digest, bytes).await.map(Shelf::Ready) };
+        match self.shelves.get_or_insert_async(digest, made).await {
             Ok(Shelf::Ready(loaded)) => Ok(loaded),
-            Ok(Shelf::Unfit(error, until)) if Instant::now() < until => Err(error),
-            Ok(Shelf::Unfit(..)) => {
-                self.shelves.remove(digest);
-                Err(LoadError::Unavailable("try again".to_owned()))
-            }
+            Ok(Shelf::Unfit(error, _)) => Err(error),
             Err(error) => {
                 if matches!(error, LoadError::Unfit(_)) {
                     let until = Instant::now() + UNFIT_FOR;
-                    self.shelves
-                        .insert(digest.to_owned(), Shelf::Unfit(error.clone(), until));
+                    let unfit = Shelf::Unfit(error.clone(), until);
+                    self.shelves.insert(digest.to_owned(), unfit);
                 }
                 Err(error)
             }

@@ -30,8 +30,12 @@ pub const TRACED_MEMORY_LIMIT: usize = 64 << 20;
 /// is room for as many of the largest kind, so that tenants can't take the authority's.
 const TRACED_INSTANCES: u32 = 16;
 
-/// Core instances of one component: an SDK component has its own module and a handful of shims.
-pub(super) const CORE_INSTANCES_PER_COMPONENT: u32 = 32;
+/// Core instances of one component: an SDK component has its own module and a handful of
+/// shims, one of Python's toolchain 38.
+pub(super) const CORE_INSTANCES_PER_COMPONENT: u32 = 64;
+
+/// Tables of one module of an authority or policy. Most have one.
+const TABLES_PER_MODULE: u32 = 4;
 
 /// Linear memories of one component. One is usual; adapters may bring another.
 pub(super) const MEMORIES_PER_COMPONENT: u32 = 4;
@@ -183,7 +187,8 @@ pub(super) fn traced_config(cache: Option<Cache>) -> Config {
     config
         .concurrency_support(false)
         .wasm_component_model_async(false)
-        .wasm_multi_memory(false)
+        // What joins two components copies between their memories.
+        .wasm_multi_memory(true)
         .wasm_memory64(false)
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true);
@@ -193,7 +198,8 @@ pub(super) fn traced_config(cache: Option<Cache>) -> Config {
 
 fn traced_pool() -> PoolingAllocationConfig {
     let mut pool = pool(TRACED_INSTANCES);
-    pool.total_core_instances(TRACED_INSTANCES * CORE_INSTANCES_PER_COMPONENT)
+    pool.max_tables_per_module(TABLES_PER_MODULE)
+        .total_core_instances(TRACED_INSTANCES * CORE_INSTANCES_PER_COMPONENT)
         .total_memories(TRACED_INSTANCES * MEMORIES_PER_COMPONENT)
         .total_tables(TRACED_INSTANCES * TABLES_PER_COMPONENT)
         .max_memory_size(TRACED_MEMORY_LIMIT);

@@ -191,8 +191,8 @@ async fn a_compile_bomb_ends_the_child_alone() {
     let calm = shop.text("allow").await;
     for (bound, bomb) in [
         ("-t 1", bombs::functions(30_000)),
-        ("-t 1", bombs::branches(1, 1_000, 1_000)),
-        ("-v 500000", bombs::branches(1, 1_000, 1_000)),
+        ("-t 1", bombs::branches(8, 650, 650)),
+        ("-v 500000", bombs::branches(8, 650, 650)),
     ] {
         let workshop = tight(cache.path(), bound);
         let digest = digest(&bomb);

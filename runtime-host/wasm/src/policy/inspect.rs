@@ -5,6 +5,9 @@ use wasmparser::{Encoding, Parser, Payload};
 /// The most functions, over all modules: a JavaScript engine has some ten thousand.
 const FUNCTIONS_LIMIT: usize = 100_000;
 
+/// The longest function, in bytes: what a compiler needs grows faster than that.
+const FUNCTION_LIMIT: usize = 1 << 20;
+
 /// The most core modules and components within each other. Toolchains nest two deep.
 const NESTING_LIMIT: usize = 8;
 
@@ -50,6 +53,10 @@ impl Count {
             Payload::FunctionSection(section) => {
                 self.functions += section.count() as usize;
                 bound("functions", self.functions, FUNCTIONS_LIMIT)?;
+            }
+            Payload::CodeSectionEntry(body) => {
+                let bytes = body.range().len();
+                bound("bytes in one function", bytes, FUNCTION_LIMIT)?;
             }
             Payload::InstanceSection(section) => {
                 self.instances += section.count() as usize;

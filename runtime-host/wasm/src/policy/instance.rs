@@ -120,8 +120,7 @@ impl Loaded {
         let outcome = match (host.failed.take(), ruling) {
             // What the component made of a failed read is not its verdict.
             (Some(failed), _) => Err(failed),
-            // Nor what it made of memory that it did not get.
-            (None, _) if host.limits.refused() => {
+            (None, Err(_)) if host.limits.refused() => {
                 Err(CallError::Limit("it needs too much memory".to_owned()))
             }
             (None, Err(error)) => Err(failed(&error)),

@@ -30,7 +30,7 @@ pub const COMPONENT_LIMIT: usize = 32 << 20;
 pub const CODE_LIMIT: usize = 192 << 20;
 
 /// Processor time that compiling one component may take.
-const PROCESSOR_SECONDS: u64 = 120;
+const PROCESSOR_SECONDS: u64 = 60;
 
 /// Address space of the child, in bytes.
 const ADDRESS_SPACE: u64 = 4 << 30;
@@ -40,6 +40,9 @@ const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The longest word of the child, in bytes.
 const WORD_LIMIT: u64 = 16 << 10;
+
+/// The exit code of a program that panicked.
+const PANICKED: i32 = 101;
 
 /// Components that are compiled at a time: it is long work that can wait.
 const AT_A_TIME: usize = 1;
@@ -143,9 +146,8 @@ fn judge(word: &str, status: ExitStatus) -> Result<(), LoadError> {
         (Some(0), _) => Ok(()),
         (Some(1), reason) if !reason.is_empty() => Err(LoadError::Unfit(reason.to_owned())),
         (Some(2), reason) => Err(LoadError::Unavailable(reason.to_owned())),
-        // It ended itself, but not by our own code.
-        (Some(_), _) => Err(LoadError::Unfit("the compiler fails on it".to_owned())),
-        (None, _) => Err(LoadError::Unfit(format!(
+        (Some(PANICKED), _) => Err(LoadError::Unfit("the compiler fails on it".to_owned())),
+        _ => Err(LoadError::Unfit(format!(
             "compiling it takes more than {PROCESSOR_SECONDS} s of processor time or {} MiB of memory",
             ADDRESS_SPACE >> 20
         ))),

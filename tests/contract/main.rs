@@ -7,3 +7,4 @@
 mod policy;
 mod sqlite;
 mod store;
+mod verdicts;

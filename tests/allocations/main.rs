@@ -59,7 +59,7 @@ async fn a_remembered_decision_allocates_nothing() {
     let path = repository().join("target/wasm32-wasip2/component/sschat_authority.wasm");
     let authority = engines.compile_authority(&path).unwrap();
     let authority = AuthorityPool::new(&engines, &authority, "authority", true).unwrap();
-    let stores = SqliteStores::open(&folder.path().join("state.db")).unwrap();
+    let stores = SqliteStores::open(folder.path().join("state.db")).unwrap();
     let store = stores.space("default");
     let workshop = Workshop::new(&engines, "none".into(), &[], folder.path().join("cache"));
     let tenants = Tenants::new(PolicyPool::new().unwrap(), workshop, store.clone());

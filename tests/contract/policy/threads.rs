@@ -43,7 +43,7 @@ pub(crate) async fn all_threads_answer(shop: &Shop, policy: &Arc<Loaded>) {
     let together = Arc::new(Barrier::new(threads));
     let calls = (0..threads).map(|number| {
         let together = Arc::clone(&together);
-        let begins = |together: &Barrier| drop(together.wait());
+        let begins = |together: &Barrier| _ = together.wait();
         let reads = Box::new(Acting {
             begins,
             reads: || (),

@@ -245,6 +245,7 @@ impl Adopt for Door {
 /// The authority, and the label of the store that it decides over.
 struct Authority {
     pool: AuthorityPool,
+    digest: String,
     label: String,
 }
 
@@ -266,7 +267,12 @@ fn open_authority(manifest: &Manifest, engines: &Engines) -> anyhow::Result<Auth
     }
     let pool = AuthorityPool::new(engines, &compiled, name, reuse)
         .with_context(|| format!("component {name:?}"))?;
-    Ok(Authority { pool, label })
+    let digest = crate::digest::sha256(&bytes);
+    Ok(Authority {
+        pool,
+        digest,
+        label,
+    })
 }
 
 /// Where decisions come from.
@@ -281,7 +287,7 @@ fn open_policy(
     let pool = PolicyPool::new().context("cannot start the threads for policies")?;
     let tenants = Tenants::new(pool, workshop, Arc::clone(state));
     let policy = Policy::new(authority.pool, tenants, Arc::clone(state), MEMO);
-    Ok(Arc::new(policy))
+    Ok(Arc::new(policy.with_authority_digest(authority.digest)))
 }
 
 /// Joins policy, broker and shards.

@@ -138,10 +138,7 @@ fn shown(explanation: &Explanation) -> Value {
         "status": "ok",
         "verdict": answer.word(),
         "detail": detail(answer),
-        "decided_by": match &explanation.policy {
-            Some(digest) => json!({ "authority": true, "policy": digest }),
-            None => json!({ "authority": true, "policy": null }),
-        },
+        "decided_by": { "authority": explanation.authority, "policy": explanation.policy },
         "candidate": explanation.candidate,
         "memo": {
             "remembered": explanation.remembered,

@@ -8,6 +8,7 @@
 
 mod autobahn;
 mod bad_input;
+mod codes;
 mod layering;
 mod lifecycle;
 mod live_changes;

@@ -8,6 +8,7 @@
 //! Nothing here is used by the host itself.
 
 mod decide;
+mod exodus;
 mod fanout;
 mod fleet;
 mod idle;
@@ -49,6 +50,8 @@ enum Scenario {
     Chat(fanout::Chat),
     /// The chat beside a tenant whose policy never ends.
     Noise(noise::Noise),
+    /// The chat while another tenant's key is deleted under thousands of live sessions.
+    Exodus(exodus::Exodus),
     /// Many connections that say nothing: memory each.
     Idle(idle::Idle),
     /// Everybody reconnects at once.
@@ -77,6 +80,7 @@ impl Bench {
             Scenario::Fanout(scenario) => scenario.run(&target)?,
             Scenario::Chat(scenario) => scenario.run(&target)?,
             Scenario::Noise(scenario) => scenario.run(&target)?,
+            Scenario::Exodus(scenario) => scenario.run(&target)?,
             Scenario::Idle(scenario) => scenario.run(&target)?,
             Scenario::Storm(scenario) => scenario.run(&target)?,
             Scenario::Rest(scenario) => scenario.run(&target)?,

@@ -39,16 +39,29 @@ impl Report {
         }
     }
 
+    /// One object; figures after a heading are in an object of that name.
+    fn json(&self) -> Value {
+        let mut all = Map::new();
+        let mut heading = None;
+        for (name, value, unit) in &self.rows {
+            if value == "" && unit.is_empty() {
+                heading = Some(*name);
+                all.insert((*name).to_owned(), json!({}));
+                continue;
+            }
+            let figure = json!({"value": value, "unit": unit});
+            let section = match heading.and_then(|heading| all.get_mut(heading)) {
+                Some(Value::Object(section)) => section,
+                _ => &mut all,
+            };
+            section.insert((*name).to_owned(), figure);
+        }
+        Value::Object(all)
+    }
+
     pub(super) fn print(&self, as_json: bool) {
         if as_json {
-            let object: Map<String, Value> = self
-                .rows
-                .iter()
-                .map(|(name, value, unit)| {
-                    ((*name).to_owned(), json!({"value": value, "unit": unit}))
-                })
-                .collect();
-            println!("{}", Value::Object(object));
+            println!("{}", self.json());
             return;
         }
         let width = self.rows.iter().map(|(name, ..)| name.len()).max();

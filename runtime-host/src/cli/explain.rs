@@ -125,13 +125,14 @@ fn table(answer: &Value) -> String {
     if !answer["detail"].is_null() {
         line("detail", said(&answer["detail"]));
     }
+    let decided_by = &answer["decided_by"];
     line(
         "decided by",
-        match &answer["decided_by"]["policy"] {
-            Value::String(digest) => format!("authority, then policy {digest}"),
-            _ => "authority".to_owned(),
-        },
+        format!("authority {}", said(&decided_by["authority"])),
     );
+    if let Value::String(digest) = &decided_by["policy"] {
+        line("then by", format!("policy {digest}"));
+    }
     if let Value::String(digest) = &answer["candidate"] {
         line("candidate", digest.clone());
     }

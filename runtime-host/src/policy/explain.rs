@@ -15,6 +15,8 @@ pub struct Explanation {
     pub answer: Answer,
     /// Whether the decision was remembered when the explanation was asked for.
     pub remembered: bool,
+    /// SHA-256 of the authority, where it is known.
+    pub authority: Option<String>,
     /// SHA-256 of the tenant's policy that was asked after the authority.
     pub policy: Option<String>,
     /// SHA-256 of a candidate that runs beside it.
@@ -95,6 +97,7 @@ impl Policy {
         Ok(Explanation {
             answer: verdict.answer().cloned().ok_or(Undecided::Unsteady)?,
             remembered,
+            authority: self.authority_digest.clone(),
             policy,
             candidate,
             reads,

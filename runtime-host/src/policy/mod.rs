@@ -71,6 +71,8 @@ pub struct Policy {
     index: Arc<Index>,
     memo: Memo,
     comparisons: Arc<tokio::sync::Semaphore>,
+    /// SHA-256 of the authority, where it is known.
+    authority_digest: Option<String>,
     /// For the metrics.
     pub counters: Counters,
 }
@@ -91,8 +93,16 @@ impl Policy {
             index: Arc::default(),
             memo: Memo::new(memo_bytes),
             comparisons: Arc::new(tokio::sync::Semaphore::new(COMPARISONS)),
+            authority_digest: None,
             counters: Counters::default(),
         }
+    }
+
+    /// Says which component the authority is, for explanations: its SHA-256.
+    #[must_use]
+    pub fn with_authority_digest(mut self, digest: String) -> Self {
+        self.authority_digest = Some(digest);
+        self
     }
 
     /// The verdict, where it is remembered. Neither waits nor reads the store.

@@ -13,6 +13,8 @@ async fn a_decision_is_explained() {
     let told = app.explain(&ask).await;
     assert_eq!(told["verdict"], "allow", "{told}");
     assert_eq!(told["decided_by"]["policy"], Value::Null, "{told}");
+    let authority = told["decided_by"]["authority"].as_str().unwrap();
+    assert_eq!(authority.len(), 64, "{told}");
     assert_eq!(told["memo"]["remembered"], false, "{told}");
     let member = format!("{}/member/{room}/{alice}", app.id);
     let version = |told: &Value| {

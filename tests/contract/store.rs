@@ -35,7 +35,8 @@ macro_rules! store_contract {
     ($open:path) => {
         store_contract! { $open,
             values: [
-                reads_what_was_written, keeps_values_over_a_restart, deletes_what_is_there,
+                reads_what_was_written, reads_the_same_on_the_spot, keeps_values_over_a_restart,
+                deletes_what_is_there,
                 the_later_of_two_entries_wins, batches_answer_in_order, empty_batches_do_nothing,
                 labels_do_not_mix, odd_keys_and_values_are_kept_apart, blocking_reads_agree,
             ],

@@ -61,9 +61,8 @@ pub trait Store: Send + Sync + 'static {
     /// The value of `key`, or `None`.
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>>;
 
-    /// What [`Store::get`] would give, where that is at hand without a wait; `None` says
-    /// nothing about the key.
-    fn at_hand(&self, _key: &str) -> Option<Option<Bytes>> {
+    /// The same store, if its reads never wait for another machine.
+    fn local(&self) -> Option<&dyn LocalStore> {
         None
     }
 
@@ -91,6 +90,13 @@ pub trait Store: Send + Sync + 'static {
     /// At most `limit` keys in ascending byte order, those after `after`.
     /// No snapshot is held between pages: a key that exists throughout is listed once.
     fn keys<'a>(&'a self, after: Option<&'a str>, limit: usize) -> StoreFuture<'a, Vec<String>>;
+}
+
+/// A store whose reads end on the spot, in the memory or on the disk of this machine. For
+/// those who read so often that a future a read is too much.
+pub trait LocalStore {
+    /// As [`Store::get`].
+    fn get_now(&self, key: &str) -> Result<Option<Bytes>, StoreError>;
 }
 
 /// What a store tells about changes of one key space.

@@ -10,6 +10,7 @@ use super::keyvalue::{KeyValue, KeyValueView, Stores};
 use super::logs::{Log, Source};
 use super::outbound::{AllowedHosts, Outbound};
 use super::variables::{Variables, VariablesView};
+use super::wasi_keyvalue;
 use std::collections::HashMap;
 use std::sync::Arc;
 use wasmtime::component::{Linker, ResourceTable};
@@ -126,8 +127,8 @@ impl WasiHttpView for Guest {
     }
 }
 
-/// Offers everything that a REST component may import.
-pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+/// Offers everything that a REST component with these grants may import.
+pub(super) fn link(linker: &mut Linker<Guest>, grants: &Grants) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     wasmtime_wasi::p3::add_to_linker(linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
@@ -137,6 +138,9 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     rest::wasi::keyvalue::store::add_to_linker::<_, KeyValue>(linker, Guest::key_value)?;
     rest::wasi::keyvalue::atomics::add_to_linker::<_, KeyValue>(linker, Guest::key_value)?;
     rest::wasi::keyvalue::batch::add_to_linker::<_, KeyValue>(linker, Guest::key_value)?;
+    if grants.stores.values().all(|store| store.local().is_some()) {
+        wasi_keyvalue::link_local(linker, Guest::key_value)?;
+    }
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! What both key-value interfaces share: an opened store and its grants.
 
 use bytes::Bytes;
-use sschat_store::{KEY_LIMIT, Store, StoreError};
+use sschat_store::{KEY_LIMIT, LocalStore, Store, StoreError};
 use std::collections::HashMap;
 use std::sync::Arc;
 use wasmtime::component::{HasData, ResourceTable};
@@ -31,12 +31,22 @@ pub(super) struct KeyValueView<'a> {
 
 /// Reads one key.
 pub(super) async fn get(store: &dyn Store, key: &str) -> Result<Option<Bytes>, StoreError> {
-    if let Some(value) = store.at_hand(key) {
-        return Ok(value);
+    match store.local() {
+        Some(local) => get_now(local, key),
+        None if is_absent(key) => Ok(None),
+        None => store.get(key).await,
     }
-    // A key that cannot be stored is absent; asking for it is no error.
-    if key.len() > KEY_LIMIT {
+}
+
+/// Reads one key on the spot.
+pub(super) fn get_now(store: &dyn LocalStore, key: &str) -> Result<Option<Bytes>, StoreError> {
+    if is_absent(key) {
         return Ok(None);
     }
-    store.get(key).await
+    store.get_now(key)
+}
+
+/// A key that cannot be stored is absent; asking for it is no error.
+fn is_absent(key: &str) -> bool {
+    key.len() > KEY_LIMIT
 }

@@ -108,7 +108,7 @@ impl RestComponent {
     ) -> Result<Self, LinkError> {
         let mut linker = Linker::<Guest>::new(&engines.rest);
         let import = |error: wasmtime::Error| LinkError::Import(format!("{error:#}"));
-        guest::link(&mut linker).map_err(import)?;
+        guest::link(&mut linker, &grants).map_err(import)?;
         let pre = linker.instantiate_pre(&compiled.0).map_err(import)?;
         let pre = match p3::bindings::ServicePre::new(pre.clone()) {
             Ok(pre) => ProxyPre::P3(pre),

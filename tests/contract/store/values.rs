@@ -1,6 +1,7 @@
 //! Reading, writing and deleting.
 
 use super::{Backend, entry, get, owned, set};
+use sschat_store::KEY_LIMIT;
 
 pub(crate) async fn reads_what_was_written(backend: &mut dyn Backend) {
     let store = backend.space("default");
@@ -14,6 +15,23 @@ pub(crate) async fn reads_what_was_written(backend: &mut dyn Backend) {
         "2",
         "another handle of the label"
     );
+}
+
+pub(crate) async fn reads_the_same_on_the_spot(backend: &mut dyn Backend) {
+    let store = backend.space("default");
+    for value in [None, Some("1"), Some("2"), None] {
+        match value {
+            Some(value) => set(&*store, "a", value).await,
+            None => store.delete_many(owned(&["a"])).await.unwrap(),
+        }
+        if let Some(local) = store.local() {
+            assert_eq!(local.get_now("a").unwrap(), get(&*store, "a").await);
+            assert_eq!(local.get_now("absent").unwrap(), None);
+        }
+    }
+    if let Some(local) = store.local() {
+        assert!(local.get_now(&"k".repeat(KEY_LIMIT + 1)).is_err());
+    }
 }
 
 pub(crate) async fn keeps_values_over_a_restart(backend: &mut dyn Backend) {

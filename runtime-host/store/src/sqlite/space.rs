@@ -4,7 +4,7 @@ use super::Database;
 use super::cache::Lookup;
 use super::shared::{Shared, Space};
 use super::writer::{Outcome, Write};
-use crate::{Store, StoreError, StoreFuture, limits};
+use crate::{LocalStore, Store, StoreError, StoreFuture, limits};
 use bytes::Bytes;
 use std::future::ready;
 use std::sync::Arc;
@@ -112,16 +112,19 @@ impl SqliteStore {
     }
 }
 
+impl LocalStore for SqliteStore {
+    fn get_now(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
+        self.read(key)
+    }
+}
+
 impl Store for SqliteStore {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(ready(self.read(key)))
     }
 
-    fn at_hand(&self, key: &str) -> Option<Option<Bytes>> {
-        match self.database.shared.cache.get(self.space.number, key) {
-            Lookup::Known(value) => Some(value),
-            Lookup::Unknown => None,
-        }
+    fn local(&self) -> Option<&dyn LocalStore> {
+        Some(self)
     }
 
     fn get_many<'a>(&'a self, keys: &'a [String]) -> StoreFuture<'a, Vec<Option<Bytes>>> {

@@ -12,6 +12,7 @@ use crate::http::Bound;
 use crate::manifest::Manifest;
 use crate::manifest::variables::Values;
 use crate::policy::Policy;
+use crate::policy::memo::Leave;
 use crate::policy::trace::Occasion;
 use crate::store::Store;
 use crate::wasm::authority::{Identity, Question};
@@ -101,7 +102,10 @@ impl Decide {
         let verdict = policy
             .decide(question.clone(), &Occasion::default())
             .await?;
-        let held = self.batches(|| verdict.allows())?;
+        let ends = policy.ends();
+        let leave = Leave::by(&verdict);
+        let mut leave = leave.context("the verdict is no leave to keep")?;
+        let held = self.batches(|| leave.holds(&ends))?;
         report.add("verdict held by its session", "", "");
         report.add_real(
             "p50",

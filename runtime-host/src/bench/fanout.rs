@@ -1,5 +1,6 @@
 //! Publications to rooms: in a closed loop for throughput, in an open one for times.
 
+use super::closed::Closed;
 use super::fleet::{Fleet, Heard};
 use super::report::Report;
 use super::stage::{Stage, Target, enter};
@@ -17,24 +18,31 @@ const STAMP: usize = 8 + 16;
 /// How long a scenario waits for what is still on its way.
 const LAST: Duration = Duration::from_secs(10);
 
+/// Rooms, members and how much is said in a closed loop.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Shape {
+    /// Rooms.
+    #[arg(long, default_value_t = 1)]
+    pub(super) rooms: usize,
+    /// Members of each room.
+    #[arg(long, default_value_t = 1000)]
+    pub(super) members: usize,
+    /// Publishers of each room.
+    #[arg(long, default_value_t = 4)]
+    pub(super) publishers: usize,
+    /// Messages of each publisher on their way at once.
+    #[arg(long, default_value_t = 4)]
+    pub(super) window: usize,
+    /// Payload of a message, in bytes; at least 24.
+    #[arg(long, default_value_t = 64)]
+    pub(super) size: usize,
+}
+
 /// Closed loop.
 #[derive(Debug, Args)]
 pub(super) struct Fanout {
-    /// Rooms.
-    #[arg(long, default_value_t = 1)]
-    rooms: usize,
-    /// Members of each room.
-    #[arg(long, default_value_t = 1000)]
-    members: usize,
-    /// Publishers of each room.
-    #[arg(long, default_value_t = 4)]
-    publishers: usize,
-    /// Messages of each publisher on their way at once.
-    #[arg(long, default_value_t = 4)]
-    window: usize,
-    /// Payload of a message, in bytes; at least 24.
-    #[arg(long, default_value_t = 64)]
-    size: usize,
+    #[command(flatten)]
+    shape: Shape,
     /// How long to measure, after a second of warming up.
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
@@ -77,16 +85,16 @@ pub(super) fn stamp(text: &str) -> Option<(usize, u64)> {
 }
 
 /// What was counted while measuring.
-struct Count {
+pub(super) struct Count {
     start: Instant,
-    deliveries: u64,
-    times: Histogram<u64>,
-    measuring: bool,
-    lost: Option<String>,
+    pub(super) deliveries: u64,
+    pub(super) times: Histogram<u64>,
+    pub(super) measuring: bool,
+    pub(super) lost: Option<String>,
 }
 
 impl Count {
-    fn new() -> anyhow::Result<Self> {
+    pub(super) fn new() -> anyhow::Result<Self> {
         Ok(Self {
             start: Instant::now(),
             deliveries: 0,
@@ -96,11 +104,11 @@ impl Count {
         })
     }
 
-    fn now(&self) -> u64 {
+    pub(super) fn now(&self) -> u64 {
         self.start.elapsed().as_nanos() as u64
     }
 
-    fn delivered(&mut self, sent: u64) {
+    pub(super) fn delivered(&mut self, sent: u64) {
         if self.measuring {
             self.deliveries += 1;
             let took = self.now().saturating_sub(sent).max(1);
@@ -156,55 +164,20 @@ fn measure(
 
 impl Fanout {
     pub(super) fn run(&self, target: &Target) -> anyhow::Result<Report> {
-        let stage = Stage::set(target, self.rooms, self.members)?;
-        let mut fleet = Fleet::new()?;
-        enter(&mut fleet, target, &stage.users)?;
-        let publishers: Vec<usize> = (0..stage.users.len())
-            .filter(|user| user % self.members < self.publishers)
-            .collect();
-        // By client: deliveries that are still to come before the oldest message is everywhere.
-        let mut on_the_way = vec![0usize; stage.users.len()];
-        let others = self.members - 1;
+        let mut closed = Closed::set(target, &self.shape)?;
         let mut count = Count::new()?;
-        let say = |fleet: &mut Fleet, client: usize, now: u64| {
-            let room = &stage.rooms[client / self.members];
-            fleet.send(client, &command(room, client, now, self.size));
-        };
-        for client in publishers {
-            for _ in 0..self.window {
-                say(&mut fleet, client, count.now());
-            }
-        }
-        let mut turn = |fleet: &mut Fleet, count: &mut Count, go_on: bool| {
-            fleet.turn(Duration::from_millis(100), |fleet, _, heard| match heard {
-                Heard::Text(text) => {
-                    let Some((publisher, sent)) = stamp(text) else {
-                        return;
-                    };
-                    count.delivered(sent);
-                    on_the_way[publisher] += 1;
-                    if on_the_way[publisher] == others {
-                        on_the_way[publisher] = 0;
-                        if go_on {
-                            say(fleet, publisher, count.now());
-                        }
-                    }
-                }
-                Heard::Closed => count.lost = Some("closed by the host".to_owned()),
-                Heard::Open => {}
-            })
-        };
+        closed.begin(&count);
         let mut report = measure(target, self.seconds, &mut count, |count| {
-            turn(&mut fleet, count, true)
+            closed.turn(count, true)
         })?;
-        drain(|| turn(&mut fleet, &mut count, false))?;
-        let missing = on_the_way.iter().filter(|count| **count > 0).count();
+        drain(|| closed.turn(&mut count, false))?;
+        let missing = closed.missing();
         report.add(
             "lost",
             missing as u64,
             "messages not delivered to everybody",
         );
-        stage.strike(target)?;
+        closed.stage.strike(target)?;
         if missing > 0 {
             bail!("{missing} messages did not reach everybody");
         }
@@ -213,7 +186,7 @@ impl Fanout {
 }
 
 /// Goes on until nothing has come for a moment.
-fn drain(mut turn: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<()> {
+pub(super) fn drain(mut turn: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<()> {
     let start = Instant::now();
     loop {
         let before = Instant::now();

@@ -7,6 +7,7 @@
 //!
 //! Nothing here is used by the host itself.
 
+mod closed;
 mod decide;
 mod exodus;
 mod fanout;
@@ -18,6 +19,7 @@ mod report;
 mod rest;
 mod revoke;
 mod stage;
+mod versus;
 
 use clap::{Args, Subcommand};
 
@@ -46,6 +48,8 @@ pub struct Bench {
 enum Scenario {
     /// Closed loop: a few publishers a room, a few messages each on their way.
     Fanout(fanout::Fanout),
+    /// The closed loop by short turns on two hosts: the ratio of what they cost.
+    Versus(versus::Versus),
     /// Open loop: a fixed rate of messages over many rooms; how long each delivery takes.
     Chat(fanout::Chat),
     /// The chat beside a tenant whose policy never ends.
@@ -78,6 +82,7 @@ impl Bench {
         let report = match self.scenario {
             Scenario::Decide(scenario) => scenario.run()?,
             Scenario::Fanout(scenario) => scenario.run(&target)?,
+            Scenario::Versus(scenario) => scenario.run(target)?,
             Scenario::Chat(scenario) => scenario.run(&target)?,
             Scenario::Noise(scenario) => scenario.run(&target)?,
             Scenario::Exodus(scenario) => scenario.run(&target)?,

@@ -23,7 +23,7 @@ use crate::policy::grants::{self, Grant, Grants, HoldGuard, Refused};
 use crate::policy::memo::{Verdict, Watcher};
 use crate::policy::trace::Connection;
 use crate::policy::{Policy, Undecided};
-use crate::socket::ShardHandle;
+use crate::socket::{Pace, ShardHandle};
 use sschat_protocol::seed::Format;
 use std::sync::Arc;
 
@@ -92,6 +92,19 @@ pub enum Command {
     Presence(Arc<presence::Notice>),
 }
 
+impl Command {
+    /// New grants and logins come in thousands at once. A hold must not wait for them, nor
+    /// publications; a session that is on hold or not logged in hears none meanwhile.
+    fn pace(&self) -> Pace {
+        match self {
+            Self::LoggedIn(..) | Self::Regrant(..) => Pace::Bulk,
+            Self::Decided(..) | Self::Hold(..) | Self::Deliver(..) | Self::Presence(..) => {
+                Pace::Prompt
+            }
+        }
+    }
+}
+
 /// Reaches the shards of this host.
 #[derive(Clone)]
 pub struct Post {
@@ -108,7 +121,8 @@ impl Post {
 
     fn tell(&self, shard: usize, command: Command) {
         if let Some(shard) = self.shards.get(shard) {
-            shard.tell(command);
+            let pace = command.pace();
+            shard.tell(command, pace);
         }
     }
 }

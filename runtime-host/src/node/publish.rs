@@ -5,7 +5,7 @@ use super::{Command, Sessions};
 use crate::broker::{Channel, Fanout, Publication};
 use crate::hub::{ConnectionKey, RoomKey, Seat};
 use crate::policy::answer::Answer;
-use crate::policy::memo::Verdict;
+use crate::policy::memo::{Leave, Verdict};
 use crate::policy::trace::Occasion;
 use crate::socket::{Flow, Turn};
 use crate::wasm::authority::{Identity, Question};
@@ -24,7 +24,11 @@ impl Sessions {
         turn: &mut Turn<'_>,
     ) -> Flow {
         let undecided = self.node.settings.undecided;
-        let Some(session) = self.session(key) else {
+        let Some(session) = self
+            .sessions
+            .get_mut(key as usize)
+            .and_then(Option::as_deref_mut)
+        else {
             return Flow::Continue;
         };
         let Some(who) = &session.who else {
@@ -33,7 +37,11 @@ impl Sessions {
         let from = Arc::clone(&who.user);
         // The common case: the verdict is at hand, nothing else is looked at.
         if let Some(place) = session.place(room)
-            && (undecided || place.speak.as_ref().is_some_and(|speak| speak.allows()))
+            && (undecided
+                || place
+                    .speak
+                    .as_mut()
+                    .is_some_and(|leave| leave.holds(&self.ends)))
         {
             let (channel, seat) = (Arc::clone(&place.channel), place.seat);
             self.speak(key, &channel, Some(seat), (message, &from), turn);
@@ -73,7 +81,7 @@ impl Sessions {
         };
         let (channel, seat) = match session.place(room) {
             Some(place) => {
-                place.speak = verdict.keeps().then(|| Arc::clone(verdict));
+                place.speak = Leave::by(verdict);
                 (Arc::clone(&place.channel), Some(place.seat))
             }
             // It may speak where it does not listen.
@@ -104,8 +112,12 @@ impl Sessions {
             })
         };
         let fanout = self.node.broker.publish(channel, &said, self.shard, origin);
+        let room = |turn: &Turn<'_>| match seat {
+            Some(seat) => Some(seat.room),
+            None => turn.hub.room(channel.id),
+        };
         if fanout == Fanout::Here
-            && let Some(room) = turn.hub.room(channel.id)
+            && let Some(room) = room(turn)
         {
             self.take_in(room, seat, channel, (message, from), turn);
         }

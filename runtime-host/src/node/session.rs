@@ -3,7 +3,7 @@
 use super::{Endpoint, Opening};
 use crate::broker::Channel;
 use crate::hub::{RoomKey, Seat};
-use crate::policy::memo::{Verdict, Watcher};
+use crate::policy::memo::{Leave, Watcher};
 use crate::policy::trace::Connection;
 use sschat_protocol::seed::Format;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ pub(super) struct Who {
 pub(super) struct Place {
     pub(super) channel: Arc<Channel>,
     pub(super) seat: Seat,
-    /// The verdict that lets it speak here: the publish path looks at nothing else.
-    pub(super) speak: Option<Arc<Verdict>>,
+    /// Its leave to speak here: the publish path looks at nothing else.
+    pub(super) speak: Option<Leave>,
     /// Whether it may know who is online here.
     pub(super) presence: bool,
 }

@@ -5,7 +5,7 @@ use super::{Command, Endpoint, Node, Opening, connection_of};
 use crate::clock::unix_now;
 use crate::hub::ConnectionKey;
 use crate::policy::Undecided;
-use crate::policy::memo::{Verdict, Watcher};
+use crate::policy::memo::{Ends, Verdict, Watcher};
 use crate::socket::{Application, Flow, Turn};
 use sschat_protocol::close;
 use sschat_protocol::seed::{self, Format};
@@ -25,6 +25,8 @@ pub struct Sessions {
     /// Logins that end by themselves and grants that have to be evaluated anew by then,
     /// the next first.
     pub(super) timed: BinaryHeap<Reverse<(u64, Watcher)>>,
+    /// Says whether a leave to speak still stands.
+    pub(super) ends: Arc<Ends>,
     /// Where a payload is encoded before its frame's header can be.
     pub(super) scratch: Vec<u8>,
 }
@@ -33,6 +35,7 @@ impl Sessions {
     /// The sessions of shard number `shard`.
     pub fn new(node: Arc<Node>, shard: usize) -> Self {
         Self {
+            ends: node.policy.ends(),
             node,
             shard,
             sessions: Vec::new(),

@@ -22,6 +22,9 @@ use std::hash::BuildHasher;
 /// Parts of the index, so that evaluations seldom wait for each other.
 const PARTS: usize = 64;
 
+/// Counters of ends: an end makes the holders of a sixty-fourth of all verdicts look again.
+const LANES: usize = 64;
+
 /// Who wants to be told when a verdict ends: the number of a standing grant.
 pub type Watcher = u64;
 
@@ -40,6 +43,10 @@ impl<T> Fenced<T> {
     #[inline]
     pub fn is_live(&self) -> bool {
         self.live.load(Ordering::Acquire)
+    }
+
+    fn lane(&self) -> u8 {
+        (self.id % LANES as u64) as u8
     }
 
     /// What was derived.
@@ -84,6 +91,84 @@ impl<T> Drop for Fenced<T> {
     }
 }
 
+/// How many verdicts have ended, in lanes by their numbers. Written where one ends, read at
+/// each use of one: a few cache lines that all holders share and that seldom change.
+pub struct Ends {
+    lanes: [AtomicU64; LANES],
+}
+
+impl Default for Ends {
+    fn default() -> Self {
+        Self {
+            lanes: std::array::from_fn(|_| AtomicU64::new(0)),
+        }
+    }
+}
+
+impl Ends {
+    #[inline]
+    fn count(&self, lane: u8) -> u64 {
+        self.lanes[usize::from(lane) % LANES].load(Ordering::Acquire)
+    }
+
+    fn add(&self, lane: u8) {
+        self.lanes[usize::from(lane) % LANES].fetch_add(1, Ordering::Release);
+    }
+}
+
+/// Something fenced in the hands of one holder, with the count of ends at which it was
+/// last seen live. While the count stands it is live still, and asking touches nothing of
+/// the thing itself: it lies elsewhere in memory, and the holders are many.
+///
+/// A change ends the thing, then counts, then is acknowledged; a look reads the count
+/// first. So a count that stands has nothing acknowledged behind it that ended the thing.
+pub(super) struct Held<T> {
+    fenced: Arc<Fenced<T>>,
+    /// [`Held::NEVER`] until it was seen live.
+    seen: u64,
+    lane: u8,
+    lasting: bool,
+}
+
+impl<T> Held<T> {
+    /// A count that is never reached.
+    const NEVER: u64 = u64::MAX;
+
+    /// Takes it in hand. `lasting`: nothing but a change can end it. Where something else
+    /// can, every use has to look.
+    pub(super) fn new(fenced: Arc<Fenced<T>>, lasting: bool) -> Self {
+        Self {
+            seen: Self::NEVER,
+            lane: fenced.lane(),
+            lasting,
+            fenced,
+        }
+    }
+
+    /// Whether it is live for sure, without a look at it.
+    #[inline]
+    pub(super) fn stands(&self, ends: &Ends) -> bool {
+        self.seen == ends.count(self.lane)
+    }
+
+    /// Looks whether it is live.
+    pub(super) fn look(&mut self, ends: &Ends) -> bool {
+        let count = ends.count(self.lane);
+        let live = self.fenced.is_live();
+        self.seen = if live && self.lasting {
+            count
+        } else {
+            Self::NEVER
+        };
+        live
+    }
+
+    /// What is held.
+    pub(super) fn fenced(&self) -> &Fenced<T> {
+        &self.fenced
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -101,6 +186,7 @@ pub(super) struct Index<T> {
     parts: Vec<Mutex<Part<T>>>,
     hasher: KeyHasher,
     next: AtomicU64,
+    ends: Arc<Ends>,
 }
 
 impl<T> Default for Index<T> {
@@ -109,11 +195,17 @@ impl<T> Default for Index<T> {
             parts: (0..PARTS).map(|_| Mutex::default()).collect(),
             hasher: KeyHasher::default(),
             next: AtomicU64::new(0),
+            ends: Arc::default(),
         }
     }
 }
 
 impl<T> Index<T> {
+    /// The ends of all that was derived here, for [`Held`].
+    pub(super) fn ends(&self) -> Arc<Ends> {
+        Arc::clone(&self.ends)
+    }
+
     /// What is to be derived.
     pub(super) fn begin(self: &Arc<Self>, content: T) -> Arc<Fenced<T>> {
         Arc::new(Fenced {
@@ -189,7 +281,7 @@ impl<T> Index<T> {
     pub(super) fn changed(&self, key: &str, touched: &mut Vec<Watcher>) {
         let key = self.hasher.hash_one(key);
         let mut part = self.part(key);
-        let ended = part.remove(&key).map(|it| it.end(touched));
+        let ended = part.remove(&key).map(|it| it.end(&self.ends, touched));
         drop(part);
         drop(ended);
     }
@@ -199,7 +291,7 @@ impl<T> Index<T> {
         for part in &self.parts {
             let mut part = lock(part);
             let all = std::mem::take(&mut *part).into_values();
-            let ended: Vec<_> = all.map(|it| it.end(touched)).collect();
+            let ended: Vec<_> = all.map(|it| it.end(&self.ends, touched)).collect();
             drop(part);
             drop(ended);
         }
@@ -216,13 +308,14 @@ impl<T> Dependents<T> {
     /// Ends them, while their part is locked: who adopts what one of them was derived from
     /// notes that there first, and must not find it live once it is gone from the index.
     /// They are given back to be dropped when the part is free, for that may need it.
-    fn end(self, touched: &mut Vec<Watcher>) -> Vec<Arc<Fenced<T>>> {
+    fn end(self, ends: &Ends, touched: &mut Vec<Watcher>) -> Vec<Arc<Fenced<T>>> {
         let dependents: Vec<_> = match self {
             Self::One(_, one) => one.upgrade().into_iter().collect(),
             Self::Many(many) => many.into_values().filter_map(|one| one.upgrade()).collect(),
         };
         for dependent in &dependents {
             touched.append(&mut dependent.end());
+            ends.add(dependent.lane());
         }
         dependents
     }

@@ -5,7 +5,7 @@
 //! remembers verdicts by question.
 
 use super::answer::Answer;
-use super::fence::{self, Fenced};
+use super::fence::{self, Fenced, Held};
 use crate::clock::unix_now;
 use crate::wasm::authority::Question;
 use quick_cache::Weighter;
@@ -13,7 +13,7 @@ use quick_cache::sync::Cache;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-pub use super::fence::Watcher;
+pub use super::fence::{Ends, Watcher};
 
 /// What a remembered verdict weighs beside its strings: itself, its keys in the index, the cache's entry.
 const VERDICT_WEIGHT: u64 = 640;
@@ -126,6 +126,24 @@ impl Verdict {
     /// Whether everybody who asks the same may use it: it says nothing of a connection.
     pub(super) fn is_shared(&self) -> bool {
         self.keeps() && !self.saw()[2]
+    }
+}
+
+/// The leave to do something, in the hands of the session that has it: a verdict that said
+/// yes. The publish path asks nothing else.
+pub struct Leave(Held<Finding>);
+
+impl Leave {
+    /// The leave that `verdict` gives: none if it says anything but yes, or may not be used again.
+    pub fn by(verdict: &Arc<Verdict>) -> Option<Self> {
+        let yes = matches!(verdict.answer(), Some(Answer::Yes)) && verdict.keeps();
+        yes.then(|| Self(Held::new(Arc::clone(verdict), verdict.expires().is_none())))
+    }
+
+    /// Whether it still is given. `ends` are those of [`super::Policy::ends`].
+    #[inline]
+    pub fn holds(&mut self, ends: &Ends) -> bool {
+        self.0.stands(ends) || (self.0.look(ends) && self.0.fenced().holds())
     }
 }
 

@@ -105,6 +105,11 @@ impl Policy {
         self
     }
 
+    /// What [`memo::Leave`] is asked with.
+    pub fn ends(&self) -> Arc<memo::Ends> {
+        self.index.ends()
+    }
+
     /// The verdict, where it is remembered. Neither waits nor reads the store.
     #[inline]
     pub fn recall(&self, question: &Question) -> Option<Arc<Verdict>> {

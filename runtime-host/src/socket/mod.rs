@@ -16,7 +16,7 @@ mod shard;
 mod timer;
 
 pub use connection::Turn;
-pub use mailbox::Mailbox;
+pub use mailbox::{Mailbox, Pace};
 
 use crate::hub::ConnectionKey;
 use bytes::Bytes;
@@ -104,9 +104,9 @@ impl<A: Application> Clone for ShardHandle<A> {
 }
 
 impl<A: Application> ShardHandle<A> {
-    /// Tells the application something. In order per sending thread.
-    pub fn tell(&self, command: A::Command) {
-        self.mailbox.post(Letter::Command(command));
+    /// Tells the application something. In order per sending thread and pace.
+    pub fn tell(&self, command: A::Command, pace: Pace) {
+        self.mailbox.post(Letter::Command(command), pace);
     }
 
     /// How many connections it has.
@@ -195,7 +195,8 @@ impl<A: Application> Shards<A> {
         let emptiest = self.handles.iter().min_by_key(|shard| shard.connections());
         if let Some(shard) = emptiest {
             shard.connections.fetch_add(1, Ordering::Relaxed);
-            shard.mailbox.post(Letter::Adopt(stream, read, opening));
+            let letter = Letter::Adopt(stream, read, opening);
+            shard.mailbox.post(letter, Pace::Bulk);
         }
     }
 
@@ -208,7 +209,7 @@ impl<A: Application> Shards<A> {
     /// shards. Blocks until they have ended.
     pub fn drain(&self, within: Duration) {
         for shard in &self.handles {
-            shard.mailbox.post(Letter::Drain(within));
+            shard.mailbox.post(Letter::Drain(within), Pace::Prompt);
         }
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         for thread in threads.drain(..) {

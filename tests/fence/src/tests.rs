@@ -1,6 +1,6 @@
 //! What has to be true of every schedule, and that a wrong evaluation is found out.
 
-use crate::fence::Watcher;
+use crate::fence::{Held, Watcher};
 use crate::sync::Arc;
 use crate::world::{KEYS, Manner, World};
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
@@ -80,6 +80,34 @@ fn reading_before_noting_is_found_out() {
 #[should_panic(expected = "is live after")]
 fn adopting_what_has_ended_is_found_out() {
     in_every_schedule(|| race(Manner::Trusting, World::decide_in_two));
+}
+
+/// A holder uses what it holds again and again beside writers, and looks at the thing itself
+/// only where the count of ends has moved.
+#[test]
+fn what_is_held_stands_no_longer_than_it_lives() {
+    in_every_schedule(|| {
+        let world = Arc::<World>::default();
+        let writers = (0..KEYS.len()).map(|key| {
+            let world = Arc::clone(&world);
+            thread::spawn(move || world.write(key))
+        });
+        let writers: Vec<_> = writers.collect();
+        let holders = [true, false].map(|lasting| {
+            let world = Arc::clone(&world);
+            thread::spawn(move || {
+                let derived = world.decide_in_two(Manner::Right);
+                let mut held = Held::new(Arc::clone(&derived), lasting);
+                for _ in 0..3 {
+                    world.check_held(&mut held, &derived);
+                }
+                assert!(lasting || !held.stands(&world.index.ends()));
+            })
+        });
+        join(writers);
+        join(holders);
+        world.forget();
+    });
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A store of a few keys, those who write it and those who derive from it.
 
-use crate::fence::{Fenced, Index, Watcher};
+use crate::fence::{Fenced, Held, Index, Watcher};
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 
 /// The keys. The store has a version of each.
@@ -137,6 +137,29 @@ impl World {
             assert!(
                 version.is_none_or(|version| version >= acknowledged),
                 "{version:?} is live after {acknowledged} was acknowledged"
+            );
+        }
+    }
+
+    /// Fails if what its holder takes for live was derived from less than what is acknowledged.
+    pub(crate) fn check_held(
+        &self,
+        held: &mut Held<Mutex<[Option<u64>; KEYS.len()]>>,
+        derived: &Derived,
+    ) {
+        let acknowledged = self
+            .acknowledged
+            .each_ref()
+            .map(|it| it.load(Ordering::SeqCst));
+        let ends = self.index.ends();
+        if !held.stands(&ends) && !held.look(&ends) {
+            return;
+        }
+        let versions = *derived.content().lock().unwrap();
+        for (acknowledged, version) in acknowledged.into_iter().zip(versions) {
+            assert!(
+                version.is_none_or(|version| version >= acknowledged),
+                "{version:?} is held to be live after {acknowledged} was acknowledged"
             );
         }
     }

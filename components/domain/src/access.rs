@@ -110,12 +110,13 @@ pub async fn is_member<S: Read>(store: &S, pair: Pair) -> Result<bool, Error> {
 ///
 /// A failing store, or a record of a newer version.
 pub async fn may_enter<S: Read>(store: &S, pair: Pair) -> Result<bool, Error> {
-    let mut keys = member_keys(pair).to_vec();
-    keys.push(key::policy(pair.tenant));
+    let keys = member_keys(pair);
     let values = Values::read(store, &keys).await?;
-    let open = rule(&keys[4], values.get(4))? == Rule::Open;
-    let app = values.get(0).is_some();
-    Ok(app && open || member(&keys, &values)?)
+    if member(&keys, &values)? {
+        return Ok(true);
+    }
+    let exists = values.get(0).is_some();
+    Ok(exists && current_rule(store, pair.tenant).await? == Rule::Open)
 }
 
 /// The components that the tenant uploaded, or `None` where it does not exist.
@@ -244,6 +245,12 @@ fn member(keys: &[String], values: &Values) -> Result<bool, Error> {
     let member: Option<Member> = decode_at(&keys[3], values.get(3))?;
     let exist = (0..3).all(|index| values.get(index).is_some());
     Ok(exist && member.is_some_and(|member| member.active))
+}
+
+/// The tenant's rule, by a read of its own: a member's answer does not depend on it.
+async fn current_rule<S: Read>(store: &S, tenant: AppId) -> Result<Rule, Error> {
+    let key = key::policy(tenant);
+    rule(&key, store.get(&key).await?.as_deref())
 }
 
 /// The rule that a tenant's record names; the default where there is none.

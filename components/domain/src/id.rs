@@ -4,6 +4,7 @@
 //! bytes, so no id can carry a `/` or any other byte into a key. Randomness is
 //! the caller's: [`AppId::from_random`] and its like take 16 random bytes.
 
+use crate::key::Part;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::str::FromStr;
@@ -27,6 +28,15 @@ macro_rules! id {
             #[must_use]
             pub fn from_random(bytes: [u8; 16]) -> Self {
                 Self(uuid_v4(bytes))
+            }
+        }
+
+        impl Part for $name {
+            fn write(&self, key: &mut Vec<u8>) {
+                let mut text = [0; $prefix.len() + 32];
+                text[..$prefix.len()].copy_from_slice($prefix.as_bytes());
+                write_hex(&self.0, &mut text[$prefix.len()..]);
+                key.extend_from_slice(&text);
             }
         }
 
@@ -168,6 +178,14 @@ digest! {
 digest! {
     /// The SHA-256 digest of an uploaded component.
     ComponentDigest
+}
+
+impl Part for KeyDigest {
+    fn write(&self, key: &mut Vec<u8>) {
+        let mut text = [0; 64];
+        write_hex(&self.0, &mut text);
+        key.extend_from_slice(&text);
+    }
 }
 
 impl ComponentDigest {

@@ -45,6 +45,7 @@ pub(super) mod authority {
         path: "../../wit",
         world: "sschat:policy/authority",
         imports: { default: trappable },
+        ownership: Borrowing { duplicate_if_necessary: true },
     });
 }
 

@@ -163,7 +163,7 @@ fn ask(
     };
     Ok(match question {
         Question::LogIn(credential) => decisions
-            .call_log_in(&mut store, &presented(credential))?
+            .call_log_in(&mut store, presented(credential))?
             .map_or_else(no, |login| {
                 let who = Identity {
                     tenant: login.who.tenant,
@@ -172,16 +172,16 @@ fn ask(
                 Answer::Login(who, login.expires)
             }),
         Question::Rooms(who, cursor) => decisions
-            .call_rooms(&mut store, &identity(who), cursor.as_deref())?
+            .call_rooms(&mut store, identity(who), cursor.as_deref())?
             .map_or_else(no, |page| Answer::Rooms(page.rooms, page.next)),
         Question::MayJoin(who, room) => decisions
-            .call_may_join(&mut store, &identity(who), room)?
+            .call_may_join(&mut store, identity(who), room)?
             .map_or_else(no, |()| Answer::Yes),
         Question::MayPublish(who, room) => decisions
-            .call_may_publish(&mut store, &identity(who), room)?
+            .call_may_publish(&mut store, identity(who), room)?
             .map_or_else(no, |()| Answer::Yes),
         Question::MaySee(who, user) => decisions
-            .call_may_see(&mut store, &identity(who), user)?
+            .call_may_see(&mut store, identity(who), user)?
             .map_or_else(no, Answer::Shared),
         Question::TenantOfKey(key) => decisions
             .call_tenant_of_key(&mut store, key)?
@@ -192,11 +192,11 @@ fn ask(
     })
 }
 
-fn presented(credential: &Credential) -> types::Credential {
+fn presented(credential: &Credential) -> types::Credential<'_> {
     types::Credential {
-        app: credential.app.clone(),
-        user: credential.user.clone(),
-        token: credential.token.clone(),
+        app: credential.app.as_deref(),
+        user: credential.user.as_deref(),
+        token: credential.token.as_deref(),
     }
 }
 
@@ -212,10 +212,10 @@ fn uploaded(policies: types::Policies) -> Policies {
     }
 }
 
-fn identity(who: &Identity) -> types::Identity {
-    types::Identity {
-        tenant: who.tenant.clone(),
-        user: who.user.clone(),
+fn identity(who: &Identity) -> types::IdentityParam<'_> {
+    types::IdentityParam {
+        tenant: &who.tenant,
+        user: &who.user,
     }
 }
 

@@ -5,6 +5,7 @@
 //! budget, log, store and WebSockets cost. Absent on purpose: all of these. Nothing is
 //! durable, nothing is bounded, and whatever is not a known path is not found.
 
+mod decide;
 mod handler;
 mod keyvalue;
 
@@ -43,6 +44,9 @@ struct Options {
     /// Requests that one instance answers at once.
     #[arg(long, default_value_t = 1)]
     concurrent: usize,
+    /// Serve nothing: measure one decision of `sschat_authority.wasm`, and end.
+    #[arg(long)]
+    decide: bool,
     /// Write `/tmp/perf-PID.map`, by which perf names the components' functions.
     #[arg(long)]
     perf_map: bool,
@@ -54,6 +58,9 @@ type Routes = Vec<(&'static str, ProxyHandler<Handler>)>;
 #[tokio::main]
 async fn main() -> wasmtime::Result<()> {
     let options = Options::parse();
+    if options.decide {
+        return decide::run(&options.components);
+    }
     let mut config = Config::new();
     config.wasm_component_model_async(true);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(

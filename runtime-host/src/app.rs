@@ -87,6 +87,7 @@ impl App {
             mounts,
             limits: config.http.clone(),
             origins: config.origins.clone(),
+            compression: config.compression,
             adopt: Arc::new(Door(Arc::clone(&shards))),
             debug_endpoints: config.debug_endpoints,
             readiness: stores.readiness(),
@@ -231,6 +232,7 @@ impl Adopt for Door {
         };
         let opening = Opening {
             endpoint,
+            deflate: upgraded.deflate,
             app: upgraded.app,
             connection: Connection {
                 remote: Some(upgraded.remote.ip()),

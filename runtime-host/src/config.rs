@@ -49,6 +49,8 @@ pub struct Config {
     pub socket: SocketSettings,
     /// Who may connect from a browser.
     pub origins: Origins,
+    /// Whether a WebSocket may agree on compression.
+    pub compression: bool,
     /// Whether `/websocket/echo` exists.
     pub debug_endpoints: bool,
     /// How long requests and sessions have to end when the host stops.
@@ -161,6 +163,7 @@ impl Config {
             rest: rest_limits(args, settings)?,
             socket,
             origins: Origins::new(allowed),
+            compression: args.compression.or(settings.compression).unwrap_or(false),
             debug_endpoints: args.debug_endpoints,
             drain: args.drain,
         })

@@ -126,6 +126,16 @@ pub struct UpArgs {
     /// The largest message [default: 64KiB].
     #[arg(long, env = "SSCHAT_MESSAGE_LIMIT", value_parser = parse_size)]
     pub message_limit: Option<u64>,
+    /// Let WebSockets agree on compression (permessage-deflate) [default: false].
+    #[arg(
+        long,
+        env = "SSCHAT_COMPRESSION",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new()
+    )]
+    pub compression: Option<bool>,
     /// Unsent bytes of a connection before it is closed as too slow [default: 1MiB].
     #[arg(long, env = "SSCHAT_QUEUE_LIMIT", value_parser = parse_size)]
     pub queue_limit: Option<u64>,

@@ -60,6 +60,8 @@ pub trait Application: 'static {
 
     /// Whether a connection is held to [`Limits::wide`] and not to the common bounds.
     fn is_wide(opening: &Self::Opening) -> bool;
+    /// Whether a connection's messages may be compressed.
+    fn deflates(opening: &Self::Opening) -> bool;
     /// A connection was adopted.
     fn opened(
         &mut self,

@@ -17,7 +17,9 @@ mod process;
 mod report;
 mod rest;
 mod revoke;
+mod slow;
 mod stage;
+mod stalled;
 
 use clap::{Args, Subcommand};
 
@@ -35,6 +37,9 @@ pub struct Bench {
     /// The host's process id, to read its CPU time and memory.
     #[arg(long, global = true)]
     pid: Option<u32>,
+    /// Offer compression with every connection. The host needs --compression, too.
+    #[arg(long, global = true)]
+    compression: bool,
     /// Print one JSON object instead of a table.
     #[arg(long, global = true)]
     json: bool,
@@ -54,6 +59,8 @@ enum Scenario {
     Exodus(exodus::Exodus),
     /// Many connections that say nothing: memory each.
     Idle(idle::Idle),
+    /// A room at a set rate, without and with a member that never reads.
+    Slow(slow::Slow),
     /// Everybody reconnects at once.
     Storm(idle::Storm),
     /// REST: GET and POST of a room.
@@ -74,7 +81,7 @@ impl Bench {
             scenario.run()?.print(self.json);
             return Ok(());
         }
-        let target = stage::Target::new(&self.url, self.pid)?;
+        let target = stage::Target::new(&self.url, self.pid, self.compression)?;
         let report = match self.scenario {
             Scenario::Decide(scenario) => scenario.run()?,
             Scenario::Fanout(scenario) => scenario.run(&target)?,
@@ -82,6 +89,7 @@ impl Bench {
             Scenario::Noise(scenario) => scenario.run(&target)?,
             Scenario::Exodus(scenario) => scenario.run(&target)?,
             Scenario::Idle(scenario) => scenario.run(&target)?,
+            Scenario::Slow(scenario) => scenario.run(&target)?,
             Scenario::Storm(scenario) => scenario.run(&target)?,
             Scenario::Rest(scenario) => scenario.run(&target)?,
             Scenario::Revoke(scenario) => scenario.run(&target)?,

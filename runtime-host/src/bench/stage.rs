@@ -22,11 +22,13 @@ pub(super) struct Target {
     url: String,
     pub(super) address: SocketAddr,
     pub(super) pid: Option<u32>,
+    /// Whether connections offer compression.
+    compression: bool,
     agent: ureq::Agent,
 }
 
 impl Target {
-    pub(super) fn new(url: &str, pid: Option<u32>) -> anyhow::Result<Self> {
+    pub(super) fn new(url: &str, pid: Option<u32>, compression: bool) -> anyhow::Result<Self> {
         let authority = url
             .strip_prefix("http://")
             .context("the url must begin with http://")?
@@ -45,6 +47,7 @@ impl Target {
             url: format!("http://{authority}"),
             address,
             pid,
+            compression,
             agent: config.into(),
         })
     }
@@ -150,6 +153,16 @@ impl Stage {
         Ok(Self { key, rooms, users })
     }
 
+    /// Makes another room, of some of the users.
+    pub(super) fn share(&self, target: &Target, users: &[&str]) -> anyhow::Result<()> {
+        let key = &self.key;
+        let room = target.made(&format!("/api/room?apikey={key}"), "room_id")?;
+        for user in users {
+            target.call("PUT", &format!("/api/room/{room}/{user}/add?apikey={key}"))?;
+        }
+        Ok(())
+    }
+
     /// Takes everything away again.
     pub(super) fn strike(self, target: &Target) -> anyhow::Result<()> {
         target.call("DELETE", &format!("/api/register/{}", self.key))?;
@@ -168,7 +181,7 @@ pub(super) fn enter(
     let mut inside = 0;
     while inside < users.len() {
         while begun < users.len() && begun - inside < ENTERING {
-            fleet.connect(target.address, "/websocket/polling")?;
+            fleet.connect(target.address, "/websocket/polling", target.compression)?;
             begun += 1;
         }
         let mut refused = None;

@@ -2,8 +2,9 @@
 //!
 //! Each scenario makes its own key, rooms and users over REST, connects over WebSocket
 //! and reports deliveries, times and, given the host's process id, its CPU time and
-//! memory. The generator is one thread with its own event loop; pin it and the host to
-//! cores of their own (`taskset`) and compare only what ran side by side.
+//! memory. The generator is one thread with its own event loop; give it (`--pin-core`) and
+//! the host (`up --pin-cores`, or `taskset`) cores of their own and compare only what ran
+//! side by side.
 //!
 //! Nothing here is used by the host itself.
 
@@ -40,6 +41,9 @@ pub struct Bench {
     /// Offer compression with every connection. The host needs --compression, too.
     #[arg(long, global = true)]
     compression: bool,
+    /// The core that the generator keeps to.
+    #[arg(long, global = true)]
+    pin_core: Option<usize>,
     /// Print one JSON object instead of a table.
     #[arg(long, global = true)]
     json: bool,
@@ -77,6 +81,11 @@ impl Bench {
     /// # Errors
     /// Where the host can't be reached, refuses, or loses a message.
     pub fn run(self) -> anyhow::Result<()> {
+        if let Some(id) = self.pin_core
+            && !core_affinity::set_for_current(core_affinity::CoreId { id })
+        {
+            anyhow::bail!("this process may not run on core {id}");
+        }
         if let Scenario::Decide(scenario) = self.scenario {
             scenario.run()?.print(self.json);
             return Ok(());

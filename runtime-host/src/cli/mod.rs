@@ -123,6 +123,9 @@ pub struct UpArgs {
     /// Threads that serve WebSockets [default: one per core].
     #[arg(long, env = "SSCHAT_SHARDS")]
     pub shards: Option<usize>,
+    /// The cores that these threads keep to, one after the other [default: the system's choice].
+    #[arg(long, env = "SSCHAT_PIN_CORES", value_delimiter = ',')]
+    pub pin_cores: Vec<usize>,
     /// The largest message [default: 64KiB].
     #[arg(long, env = "SSCHAT_MESSAGE_LIMIT", value_parser = parse_size)]
     pub message_limit: Option<u64>,

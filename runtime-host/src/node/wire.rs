@@ -17,9 +17,9 @@ const DEFLATED: u8 = 2;
 /// The formats that hold envelopes.
 pub(super) const ENVELOPES: [u8; 2] = [JSON, JSON | DEFLATED];
 
-/// The shortest message that is compressed, in bytes. `sschat-protocol`'s example `deflate_cost` shows what that saves.
-/// Below it lie nearly all chat messages, whose envelope is mostly identifiers that do not repeat: compressing costs as
-/// much as delivering the frame to several members, to save a tenth of it.
+/// The shortest message that is compressed, in bytes. `sschat-protocol`'s example `deflate_cost` shows that a publication
+/// of prose costs 6 to 9 µs, which is what its delivery to some seven members does, and is made a fifth shorter at
+/// 250 bytes, a third at 500. Below lie the short messages of a chat, which are mostly identifiers.
 const WORTH: usize = 256;
 
 /// The format of a connection's rooms.

@@ -3,7 +3,7 @@
 use crate::broker::memory::MemoryBroker;
 use crate::broker::{Broker, Channels};
 use crate::cli::{COMPILE, RuntimeArgs};
-use crate::config::{Config, SocketSettings};
+use crate::config::Config;
 use crate::desk::PolicyDesk;
 use crate::http::upgrade::{self, Adopt, Upgraded};
 use crate::http::{Bound, Parts, Readiness, Server};
@@ -81,12 +81,13 @@ impl App {
         };
         let policy = open_policy(authority, &engines, state_dir, &state)?;
         let desk = Arc::new(PolicyDesk(Arc::clone(&policy)));
-        let shards = Arc::new(open_shards(&policy, &label, &config.socket, &stores)?);
+        let shards = Arc::new(open_shards(&policy, &label, config, &stores)?);
         let server = Server::new(Parts {
             routes: mount::routes(manifest, &mounts),
             mounts,
             limits: config.http.clone(),
             origins: config.origins.clone(),
+            compression: config.compression,
             adopt: Arc::new(Door(Arc::clone(&shards))),
             debug_endpoints: config.debug_endpoints,
             readiness: stores.readiness(),
@@ -231,6 +232,7 @@ impl Adopt for Door {
         };
         let opening = Opening {
             endpoint,
+            deflate: upgraded.deflate,
             app: upgraded.app,
             connection: Connection {
                 remote: Some(upgraded.remote.ip()),
@@ -294,9 +296,10 @@ fn open_policy(
 fn open_shards(
     policy: &Arc<Policy>,
     label: &str,
-    settings: &SocketSettings,
+    config: &Config,
     stores: &OpenStores,
 ) -> anyhow::Result<Shards<Sessions>> {
+    let settings = &config.socket;
     let prepared = Prepared::new(settings.shards).context("cannot make event queues")?;
     let post = Post::new(prepared.handles());
     let channels = Arc::new(Channels::new(settings.shards));
@@ -327,7 +330,7 @@ fn open_shards(
         idle: settings.idle_timeout,
     };
     prepared
-        .start(&limits, move |shard| {
+        .start(&limits, &config.pin_cores, move |shard| {
             Sessions::new(Arc::clone(&node), shard)
         })
         .context("cannot start the shards")

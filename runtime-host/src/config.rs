@@ -47,8 +47,12 @@ pub struct Config {
     pub rest: RestLimits,
     /// Bounds of WebSocket connections.
     pub socket: SocketSettings,
+    /// The cores that shards keep to, one after the other; none for the system's choice.
+    pub pin_cores: Vec<usize>,
     /// Who may connect from a browser.
     pub origins: Origins,
+    /// Whether a WebSocket may agree on compression.
+    pub compression: bool,
     /// Whether `/websocket/echo` exists.
     pub debug_endpoints: bool,
     /// How long requests and sessions have to end when the host stops.
@@ -160,7 +164,9 @@ impl Config {
             },
             rest: rest_limits(args, settings)?,
             socket,
+            pin_cores: args.pin_cores.clone(),
             origins: Origins::new(allowed),
+            compression: args.compression.or(settings.compression).unwrap_or(false),
             debug_endpoints: args.debug_endpoints,
             drain: args.drain,
         })

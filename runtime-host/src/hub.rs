@@ -4,7 +4,8 @@
 //! is owed a range of that log. Nothing is copied, allocated, locked or encoded
 //! per recipient (invariant 5). At the end of a turn [`Hub::settle`] hands each
 //! connection's ranges, in order, to whoever writes sockets, and the logs are
-//! emptied; who could not write everything keeps a reference to the log instead.
+//! emptied; those who could not write everything share a copy of the log instead,
+//! which is made once and has the log's size, not that of what the log carried before.
 //!
 //! Absent on purpose: sockets, sessions, policy, and anything that awaits.
 
@@ -12,6 +13,7 @@ mod ledger;
 
 use ledger::Ledger;
 use slab::Slab;
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -20,8 +22,8 @@ pub type ConnectionKey = u32;
 /// A room, as its shard numbers it while it has a member there.
 pub type RoomKey = u32;
 
-/// How many wire formats a room may be heard in.
-pub const FORMATS: usize = 2;
+/// How many wire formats a room may be heard in: two, each also compressed.
+pub const FORMATS: usize = 4;
 
 /// Logs that grew past this in a turn are not kept for the next, so that one burst does not pin its memory.
 const LOG_KEEP: usize = 256 << 10;
@@ -95,31 +97,39 @@ struct Room {
     lanes: [Option<Box<Lane>>; FORMATS],
 }
 
+/// The frames of a turn.
+#[derive(Default)]
+struct Log {
+    bytes: Vec<u8>,
+    /// The copy for those who keep it beyond the turn.
+    kept: OnceCell<Rc<[u8]>>,
+}
+
 /// The bytes behind the pieces of a turn.
 pub struct Logs {
-    logs: Vec<Rc<Vec<u8>>>,
+    logs: Vec<Log>,
 }
 
 impl Logs {
     /// The bytes of a piece.
     pub fn bytes(&self, piece: &Piece) -> &[u8] {
-        &self.logs[piece.log as usize][piece.start as usize..piece.end as usize]
+        &self.logs[piece.log as usize].bytes[piece.start as usize..piece.end as usize]
     }
 
     /// The whole log that a piece is a range of, to keep beyond the turn.
-    pub fn share(&self, piece: &Piece) -> Rc<Vec<u8>> {
-        Rc::clone(&self.logs[piece.log as usize])
+    pub fn share(&self, piece: &Piece) -> Rc<[u8]> {
+        let log = &self.logs[piece.log as usize];
+        Rc::clone(log.kept.get_or_init(|| Rc::from(&log.bytes[..])))
     }
 
     /// The length of that log.
     pub fn length(&self, piece: &Piece) -> usize {
-        self.logs[piece.log as usize].len()
+        self.logs[piece.log as usize].bytes.len()
     }
 
-    /// The log for appending. Logs are shared only inside `settle`, after which the
-    /// shared ones are replaced, so the copy that `make_mut` stands ready for never happens.
+    /// The log for appending. Copies are made only inside `settle`, which takes them away at its end.
     fn open(&mut self, log: u32) -> &mut Vec<u8> {
-        Rc::make_mut(&mut self.logs[log as usize])
+        &mut self.logs[log as usize].bytes
     }
 }
 
@@ -146,7 +156,7 @@ impl Default for Hub {
             by_channel: HashMap::new(),
             dirty: Vec::new(),
             logs: Logs {
-                logs: vec![Rc::new(Vec::new())],
+                logs: vec![Log::default()],
             },
             spare: Vec::new(),
             used: Vec::new(),
@@ -177,7 +187,7 @@ impl Hub {
         });
         let from = match lane.log {
             NONE => 0,
-            log => self.logs.logs[log as usize].len() as u32,
+            log => self.logs.logs[log as usize].bytes.len() as u32,
         };
         lane.members.push(Member {
             connection,
@@ -203,7 +213,7 @@ impl Hub {
         }
         if lane.log != NONE && !forfeit {
             let log = lane.log;
-            let end = self.logs.logs[log as usize].len() as u32;
+            let end = self.logs.logs[log as usize].bytes.len() as u32;
             let member = &mut lane.members[seat.position as usize];
             let mut ledger = Ledger {
                 owed: &mut self.owed,
@@ -249,7 +259,7 @@ impl Hub {
             let format = format as u8;
             if lane.log == NONE {
                 lane.log = self.spare.pop().unwrap_or_else(|| {
-                    self.logs.logs.push(Rc::new(Vec::new()));
+                    self.logs.logs.push(Log::default());
                     (self.logs.logs.len() - 1) as u32
                 });
                 self.used.push(lane.log);
@@ -321,7 +331,7 @@ impl Hub {
     }
 
     /// Ends the turn: `write` gets each connection that is owed something, once, with
-    /// its pieces in order. A log that `write` kept a reference to is left to it.
+    /// its pieces in order. What `write` shared stays with it.
     pub fn settle(&mut self, mut write: impl FnMut(ConnectionKey, &Logs, &[Piece])) {
         self.gather();
         let mut debtors = std::mem::take(&mut self.debtors);
@@ -366,7 +376,7 @@ impl Hub {
                 continue;
             };
             let log = std::mem::replace(&mut lane.log, NONE);
-            let end = self.logs.logs[log as usize].len() as u32;
+            let end = self.logs.logs[log as usize].bytes.len() as u32;
             for member in &mut lane.members {
                 ledger.owe_member(member, &lane.own, log, end, room);
             }
@@ -376,10 +386,11 @@ impl Hub {
     }
 
     fn recycle(&mut self, log: u32) {
-        let slot = &mut self.logs.logs[log as usize];
-        match Rc::get_mut(slot) {
-            Some(log) if log.capacity() <= LOG_KEEP => log.clear(),
-            _ => *slot = Rc::new(Vec::new()),
+        let log = &mut self.logs.logs[log as usize];
+        log.kept.take();
+        log.bytes.clear();
+        if log.bytes.capacity() > LOG_KEEP {
+            log.bytes = Vec::new();
         }
     }
 }

@@ -36,12 +36,19 @@ async fn autobahn_groups_1_to_10_pass() {
     .await;
 }
 
+#[tokio::test]
+#[ignore = "needs Python 2.7 and its package index"]
+async fn autobahn_groups_12_and_13_pass() {
+    judge("compression", &["12", "13"], 216).await;
+}
+
 /// Runs the suite against a host of its own and expects every case to be in order.
 async fn judge(name: &str, groups: &[&str], count: usize) {
     let suite = install().await;
     // Group 9 sends messages of 16 MiB.
     let options = [
         "--debug-endpoints",
+        "--compression",
         "--message-limit",
         "32MiB",
         "--queue-limit",

@@ -15,6 +15,14 @@ use sschat_protocol::websocket::{
 const ROUNDS: usize = 300;
 const LIMIT: usize = 1 << 20;
 
+/// Prose as people write it: few words come twice.
+const PROSE: &str = "I looked at the logs again this morning. Two of the older nodes were restarted around four, \
+    right after the backup had finished, and neither of them wrote anything useful before it went down. My guess is \
+    that the disk filled up while it was compacting, because the graphs stop at ninety-eight percent. Could somebody \
+    with access check whether the alert was sent, and to whom? If it was not, please open a ticket so that we do not \
+    forget it. I would rather not move the remaining customers before we know. Lunch is at one as usual; Maria brings \
+    the cake she promised, and there are vegetarian sandwiches for those who asked. See you all downstairs then.";
+
 fn main() {
     let chat = |text: &str| {
         format!(
@@ -23,6 +31,7 @@ fn main() {
     };
     let said =
         "Well, I never. The meeting moves to Thursday at ten, unless somebody objects today. ";
+    let prose = |len| chat(&PROSE[..len]);
     let table: String = (0..400)
         .map(|n| {
             format!(
@@ -39,7 +48,11 @@ fn main() {
     );
     for (name, message) in [
         ("chat, 10 characters", chat("Hello, all")),
-        ("chat, 85 characters", chat(said)),
+        ("chat, 70 characters", prose(70)),
+        ("chat, 130 characters", prose(130)),
+        ("chat, 250 characters", prose(250)),
+        ("chat, 380 characters", prose(380)),
+        ("chat, 600 characters", prose(600)),
         ("chat, 1 KB of one sentence", chat(&said.repeat(12))),
         ("table, 16 KB", table),
         ("64 KB of one letter", bomb),

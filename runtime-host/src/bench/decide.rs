@@ -68,7 +68,7 @@ impl Decide {
         tokio::spawn(app.serve(bound, std::future::pending(), Duration::ZERO));
         let url = format!("http://{address}");
         let stage = tokio::task::spawn_blocking(move || {
-            let target = Target::new(&url, None)?;
+            let target = Target::new(&url, None, false)?;
             let stage = Stage::set(&target, 1, 2)?;
             let body = target.call(
                 "GET",

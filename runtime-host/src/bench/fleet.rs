@@ -3,6 +3,7 @@
 use anyhow::bail;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+use sschat_protocol::websocket::deflate::Inflater;
 use sschat_protocol::websocket::{Decoder, Event, Opcode, push_masked_frame};
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -10,6 +11,9 @@ use std::time::Duration;
 
 const READ_BUFFER: usize = 256 << 10;
 const EVENTS: usize = 4_096;
+
+/// The longest message that is expected, in bytes.
+const LIMIT: usize = 64 << 20;
 
 /// Clients need not be unpredictable to a host on the same machine, only masked (RFC 6455, section 5.3).
 const MASK: [u8; 4] = [0x5c, 0x9a, 0x31, 0xe7];
@@ -48,6 +52,7 @@ pub(super) struct Fleet {
     clients: Vec<Client>,
     dirty: Vec<usize>,
     buffer: Vec<u8>,
+    inflater: Inflater,
 }
 
 impl Fleet {
@@ -58,20 +63,30 @@ impl Fleet {
             clients: Vec::new(),
             dirty: Vec::new(),
             buffer: vec![0; READ_BUFFER],
+            inflater: Inflater::default(),
         })
     }
 
     /// Starts a connection; [`Heard::Open`] follows.
-    pub(super) fn connect(&mut self, address: SocketAddr, path: &str) -> io::Result<()> {
+    pub(super) fn connect(
+        &mut self,
+        address: SocketAddr,
+        path: &str,
+        compression: bool,
+    ) -> io::Result<()> {
         let mut stream = TcpStream::connect(address)?;
         let number = self.clients.len();
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll
             .registry()
             .register(&mut stream, Token(number), interest)?;
+        let offer = match compression {
+            true => "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n",
+            false => "",
+        };
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{offer}\r\n"
         );
         self.clients.push(Client {
             stream,
@@ -198,14 +213,19 @@ impl Fleet {
                 client.phase = Phase::Closed;
                 return hear(self, number, Heard::Closed);
             }
+            let head = client.head[..end].to_ascii_lowercase();
+            if find(&head, b"\r\nsec-websocket-extensions: permessage-deflate").is_some() {
+                client.decoder = std::mem::take(&mut client.decoder).with_deflate();
+            }
             client.phase = Phase::Open;
             client.head = Vec::new();
             input = &mut input[end + 4 - before..];
             hear(self, number, Heard::Open);
         }
         let mut decoder = std::mem::take(&mut self.clients[number].decoder);
+        let mut inflater = std::mem::take(&mut self.inflater);
         while !input.is_empty() {
-            match decoder.decode(input, usize::MAX >> 1) {
+            match decoder.decode_with(input, LIMIT, &mut inflater) {
                 Ok((used, event)) => {
                     match event {
                         Some(Event::Text(text)) => hear(self, number, Heard::Text(text)),
@@ -216,7 +236,8 @@ impl Fleet {
                         }
                         Some(Event::Close(..)) => {
                             self.clients[number].phase = Phase::Closed;
-                            return hear(self, number, Heard::Closed);
+                            hear(self, number, Heard::Closed);
+                            break;
                         }
                         _ => {}
                     }
@@ -224,10 +245,12 @@ impl Fleet {
                 }
                 Err(_) => {
                     self.clients[number].phase = Phase::Closed;
-                    return hear(self, number, Heard::Closed);
+                    hear(self, number, Heard::Closed);
+                    break;
                 }
             }
         }
+        self.inflater = inflater;
         self.clients[number].decoder = decoder;
     }
 }

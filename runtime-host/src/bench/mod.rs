@@ -2,8 +2,9 @@
 //!
 //! Each scenario makes its own key, rooms and users over REST, connects over WebSocket
 //! and reports deliveries, times and, given the host's process id, its CPU time and
-//! memory. The generator is one thread with its own event loop; pin it and the host to
-//! cores of their own (`taskset`) and compare only what ran side by side.
+//! memory. The generator is one thread with its own event loop; give it (`--pin-core`) and
+//! the host (`up --pin-cores`, or `taskset`) cores of their own and compare only what ran
+//! side by side.
 //!
 //! Nothing here is used by the host itself.
 
@@ -18,7 +19,9 @@ mod process;
 mod report;
 mod rest;
 mod revoke;
+mod slow;
 mod stage;
+mod stalled;
 mod versus;
 
 use clap::{Args, Subcommand};
@@ -37,6 +40,12 @@ pub struct Bench {
     /// The host's process id, to read its CPU time and memory.
     #[arg(long, global = true)]
     pid: Option<u32>,
+    /// Offer compression with every connection. The host needs --compression, too.
+    #[arg(long, global = true)]
+    compression: bool,
+    /// The core that the generator keeps to.
+    #[arg(long, global = true)]
+    pin_core: Option<usize>,
     /// Print one JSON object instead of a table.
     #[arg(long, global = true)]
     json: bool,
@@ -58,6 +67,8 @@ enum Scenario {
     Exodus(exodus::Exodus),
     /// Many connections that say nothing: memory each.
     Idle(idle::Idle),
+    /// A room at a set rate, without and with a member that never reads.
+    Slow(slow::Slow),
     /// Everybody reconnects at once.
     Storm(idle::Storm),
     /// REST: GET and POST of a room.
@@ -74,11 +85,16 @@ impl Bench {
     /// # Errors
     /// Where the host can't be reached, refuses, or loses a message.
     pub fn run(self) -> anyhow::Result<()> {
+        if let Some(id) = self.pin_core
+            && !core_affinity::set_for_current(core_affinity::CoreId { id })
+        {
+            anyhow::bail!("this process may not run on core {id}");
+        }
         if let Scenario::Decide(scenario) = self.scenario {
             scenario.run()?.print(self.json);
             return Ok(());
         }
-        let target = stage::Target::new(&self.url, self.pid)?;
+        let target = stage::Target::new(&self.url, self.pid, self.compression)?;
         let report = match self.scenario {
             Scenario::Decide(scenario) => scenario.run()?,
             Scenario::Fanout(scenario) => scenario.run(&target)?,
@@ -87,6 +103,7 @@ impl Bench {
             Scenario::Noise(scenario) => scenario.run(&target)?,
             Scenario::Exodus(scenario) => scenario.run(&target)?,
             Scenario::Idle(scenario) => scenario.run(&target)?,
+            Scenario::Slow(scenario) => scenario.run(&target)?,
             Scenario::Storm(scenario) => scenario.run(&target)?,
             Scenario::Rest(scenario) => scenario.run(&target)?,
             Scenario::Revoke(scenario) => scenario.run(&target)?,

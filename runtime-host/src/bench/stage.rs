@@ -3,6 +3,7 @@
 use super::fleet::{Fleet, Heard};
 use super::process::{self, Reading};
 use anyhow::{Context, bail};
+use hdrhistogram::Histogram;
 use serde_json::Value;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,11 +23,13 @@ pub(super) struct Target {
     url: String,
     pub(super) address: SocketAddr,
     pub(super) pid: Option<u32>,
+    /// Whether connections offer compression.
+    pub(super) compression: bool,
     agent: ureq::Agent,
 }
 
 impl Target {
-    pub(super) fn new(url: &str, pid: Option<u32>) -> anyhow::Result<Self> {
+    pub(super) fn new(url: &str, pid: Option<u32>, compression: bool) -> anyhow::Result<Self> {
         let authority = url
             .strip_prefix("http://")
             .context("the url must begin with http://")?
@@ -45,6 +48,7 @@ impl Target {
             url: format!("http://{authority}"),
             address,
             pid,
+            compression,
             agent: config.into(),
         })
     }
@@ -150,6 +154,16 @@ impl Stage {
         Ok(Self { key, rooms, users })
     }
 
+    /// Makes another room, of some of the users.
+    pub(super) fn share(&self, target: &Target, users: &[&str]) -> anyhow::Result<()> {
+        let key = &self.key;
+        let room = target.made(&format!("/api/room?apikey={key}"), "room_id")?;
+        for user in users {
+            target.call("PUT", &format!("/api/room/{room}/{user}/add?apikey={key}"))?;
+        }
+        Ok(())
+    }
+
     /// Takes everything away again.
     pub(super) fn strike(self, target: &Target) -> anyhow::Result<()> {
         target.call("DELETE", &format!("/api/register/{}", self.key))?;
@@ -157,19 +171,24 @@ impl Stage {
     }
 }
 
-/// Connects and logs in every user; client number i is user number i. Says how long it took.
-pub(super) fn enter(
-    fleet: &mut Fleet,
-    target: &Target,
-    users: &[String],
-) -> anyhow::Result<Duration> {
+/// How everybody's entry went.
+pub(super) struct Entry {
+    /// From the first connection to the last answer.
+    pub(super) took: Duration,
+    /// From each connection's beginning to the answer to its login, in nanoseconds.
+    pub(super) times: Histogram<u64>,
+}
+
+/// Connects and logs in every user; client number i is user number i.
+pub(super) fn enter(fleet: &mut Fleet, target: &Target, users: &[String]) -> anyhow::Result<Entry> {
     let start = Instant::now();
-    let mut begun = 0;
+    let mut times = Histogram::new_with_bounds(1, 1_000_000_000_000, 3)?;
+    let mut begun = Vec::with_capacity(users.len());
     let mut inside = 0;
     while inside < users.len() {
-        while begun < users.len() && begun - inside < ENTERING {
-            fleet.connect(target.address, "/websocket/polling")?;
-            begun += 1;
+        while begun.len() < users.len() && begun.len() - inside < ENTERING {
+            begun.push(Instant::now());
+            fleet.connect(target.address, "/websocket/polling", target.compression)?;
         }
         let mut refused = None;
         fleet.turn(
@@ -179,7 +198,11 @@ pub(super) fn enter(
                     let login = format!(r#"{{"command":"login","user":"{}"}}"#, users[client]);
                     fleet.send(client, &login);
                 }
-                Heard::Text(text) if text.starts_with(r#"{"type":"login""#) => inside += 1,
+                Heard::Text(text) if text.starts_with(r#"{"type":"login""#) => {
+                    inside += 1;
+                    // The histogram's bounds hold every time that an entry can last.
+                    let _ = times.record(begun[client].elapsed().as_nanos() as u64);
+                }
                 Heard::Text(text) if text.starts_with(r#"{"type":"error""#) => {
                     refused = Some(text.to_owned());
                 }
@@ -194,5 +217,8 @@ pub(super) fn enter(
             bail!("only {inside} of {} are in after {ENTRY:?}", users.len());
         }
     }
-    Ok(start.elapsed())
+    Ok(Entry {
+        took: start.elapsed(),
+        times,
+    })
 }

@@ -86,7 +86,7 @@ impl Side {
 impl Versus {
     pub(super) fn run(&self, target: Target) -> anyhow::Result<Report> {
         target.pid.context("give the host's --pid")?;
-        let other = Target::new(&self.against, Some(self.against_pid))?;
+        let other = Target::new(&self.against, Some(self.against_pid), target.compression)?;
         let mut sides = [
             Side::set(target, &self.shape)?,
             Side::set(other, &self.shape)?,

@@ -123,9 +123,22 @@ pub struct UpArgs {
     /// Threads that serve WebSockets [default: one per core].
     #[arg(long, env = "SSCHAT_SHARDS")]
     pub shards: Option<usize>,
+    /// The cores that these threads keep to, one after the other [default: the system's choice].
+    #[arg(long, env = "SSCHAT_PIN_CORES", value_delimiter = ',')]
+    pub pin_cores: Vec<usize>,
     /// The largest message [default: 64KiB].
     #[arg(long, env = "SSCHAT_MESSAGE_LIMIT", value_parser = parse_size)]
     pub message_limit: Option<u64>,
+    /// Let WebSockets agree on compression (permessage-deflate) [default: false].
+    #[arg(
+        long,
+        env = "SSCHAT_COMPRESSION",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new()
+    )]
+    pub compression: Option<bool>,
     /// Unsent bytes of a connection before it is closed as too slow [default: 1MiB].
     #[arg(long, env = "SSCHAT_QUEUE_LIMIT", value_parser = parse_size)]
     pub queue_limit: Option<u64>,

@@ -30,7 +30,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use upgrade::{Adopt, Endpoint, Origins};
+use upgrade::{Adopt, Endpoint, Origins, Upgrades};
 
 /// Bounds of the HTTP side.
 #[derive(Debug, Clone)]
@@ -70,6 +70,8 @@ pub struct Parts {
     pub limits: Limits,
     /// Who may connect from a browser.
     pub origins: Origins,
+    /// Whether a WebSocket may agree on compression.
+    pub compression: bool,
     /// Takes upgraded connections.
     pub adopt: Arc<dyn Adopt>,
     /// Whether `/websocket/echo` exists.
@@ -86,8 +88,7 @@ pub struct Server {
     forwards: Vec<Forward>,
     limits: Limits,
     inbound: Inbound,
-    origins: Origins,
-    adopt: Arc<dyn Adopt>,
+    upgrades: Upgrades,
     debug_endpoints: bool,
     readiness: Readiness,
     policies: policies::Counter,
@@ -106,8 +107,11 @@ impl Server {
             forwards,
             inbound: Inbound::new(parts.limits.body, parts.limits.head),
             limits: parts.limits,
-            origins: parts.origins,
-            adopt: parts.adopt,
+            upgrades: Upgrades {
+                origins: parts.origins,
+                compression: parts.compression,
+                adopt: parts.adopt,
+            },
             debug_endpoints: parts.debug_endpoints,
             readiness: parts.readiness,
             policies: policies::Counter::new(parts.desk),
@@ -162,13 +166,7 @@ impl Server {
             return forward.call(request, facts, &self.inbound).await;
         }
         if let Some(endpoint) = self.endpoint(path, request.uri().query()) {
-            return upgrade::answer(
-                request,
-                endpoint,
-                &self.origins,
-                &self.adopt,
-                remote.address,
-            );
+            return self.upgrades.answer(request, endpoint, remote.address);
         }
         builtin::page(&request).unwrap_or_else(reply::not_found)
     }

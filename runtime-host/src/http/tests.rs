@@ -65,6 +65,7 @@ fn start(debug_endpoints: bool, readiness: Result<(), String>) -> Running {
             head: HEAD_TIMEOUT,
         },
         origins: Origins::default(),
+        compression: false,
         adopt: Arc::new(Adopted(adopt)),
         debug_endpoints,
         readiness: Arc::new(move || {

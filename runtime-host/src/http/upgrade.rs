@@ -1,4 +1,4 @@
-//! From an HTTP connection to a WebSocket: the handshake, the Origin policy, the handover.
+//! From an HTTP connection to a WebSocket: the handshake, the Origin policy, what is agreed on, the handover.
 //!
 //! After the answer 101 the plain socket, with whatever was already read from it, goes
 //! to [`Adopt`]; HTTP keeps nothing of it.
@@ -10,7 +10,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Ve
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use sschat_protocol::websocket::handshake;
+use sschat_protocol::websocket::deflate::{self, Agreement};
+use sschat_protocol::websocket::handshake::{self, HandshakeError};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpStream;
@@ -41,6 +42,8 @@ pub struct Upgraded {
     pub read: Bytes,
     /// What it speaks.
     pub endpoint: Endpoint,
+    /// What was agreed on about compression.
+    pub deflate: Option<Agreement>,
     /// The other end.
     pub remote: SocketAddr,
     /// `?app=`: the public id of the tenant that it names, unverified.
@@ -137,71 +140,101 @@ fn parameter<'q>(query: Option<&'q str>, name: &str) -> Option<&'q str> {
     })
 }
 
-/// Answers a request to a WebSocket endpoint, and hands the connection over once the
-/// answer is written.
-pub(super) fn answer(
-    mut request: Request<Incoming>,
-    endpoint: Endpoint,
-    origins: &Origins,
-    adopt: &Arc<dyn Adopt>,
-    remote: SocketAddr,
-) -> Response<Body> {
-    let headers = request.headers();
-    let values = |name: &str| {
-        let all = headers.get_all(name).into_iter();
-        all.filter_map(|value| value.to_str().ok())
-    };
-    let version = match request.version() {
-        Version::HTTP_11 => (1, 1),
-        Version::HTTP_10 => (1, 0),
-        _ => (2, 0),
-    };
-    let accept = match handshake::check(values, request.method().as_str(), version) {
-        Ok(accept) => accept,
-        Err(error) => return refused(error),
-    };
-    if !origins.allow(headers) {
-        return reply::error(
-            StatusCode::FORBIDDEN,
-            "origin_not_allowed",
-            "connections from this origin are not allowed",
-        );
-    }
-    let Ok(key) = HeaderValue::from_str(&accept.key) else {
-        return reply::not_found();
-    };
-    let app = parameter(request.uri().query(), "app")
-        .filter(|app| !app.is_empty() && app.len() <= APP_LIMIT)
-        .map(str::to_owned);
-    let headers = shown_headers(headers);
-    let upgrade = hyper::upgrade::on(&mut request);
-    let adopt = adopt.clone();
-    tokio::spawn(async move {
-        if let Some((stream, read)) = take_socket(upgrade).await {
-            adopt.adopt(Upgraded {
-                stream,
-                read,
-                endpoint,
-                remote,
-                app,
-                headers,
-            });
-        }
-    });
-    switching(key)
+/// What upgrades are made with.
+pub(super) struct Upgrades {
+    /// Who may connect from a browser.
+    pub(super) origins: Origins,
+    /// Whether a connection may agree on compression.
+    pub(super) compression: bool,
+    /// Takes upgraded connections.
+    pub(super) adopt: Arc<dyn Adopt>,
 }
 
-fn switching(key: HeaderValue) -> Response<Body> {
+impl Upgrades {
+    /// Answers a request to a WebSocket endpoint, and hands the connection over once the
+    /// answer is written.
+    pub(super) fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        endpoint: Endpoint,
+        remote: SocketAddr,
+    ) -> Response<Body> {
+        let headers = request.headers();
+        let (key, deflate) = match self.agree(&request) {
+            Ok(agreed) => agreed,
+            Err(error) => return refused(error),
+        };
+        if !self.origins.allow(headers) {
+            return reply::error(
+                StatusCode::FORBIDDEN,
+                "origin_not_allowed",
+                "connections from this origin are not allowed",
+            );
+        }
+        let Some(response) = switching(&key, deflate) else {
+            return reply::not_found();
+        };
+        let app = parameter(request.uri().query(), "app")
+            .filter(|app| !app.is_empty() && app.len() <= APP_LIMIT)
+            .map(str::to_owned);
+        let headers = shown_headers(headers);
+        let upgrade = hyper::upgrade::on(&mut request);
+        let adopt = self.adopt.clone();
+        tokio::spawn(async move {
+            if let Some((stream, read)) = take_socket(upgrade).await {
+                adopt.adopt(Upgraded {
+                    stream,
+                    read,
+                    endpoint,
+                    deflate,
+                    remote,
+                    app,
+                    headers,
+                });
+            }
+        });
+        response
+    }
+
+    /// The answer to the request's key, and what is agreed on about compression.
+    fn agree(
+        &self,
+        request: &Request<Incoming>,
+    ) -> Result<(String, Option<Agreement>), HandshakeError> {
+        let values = |name: &str| {
+            let all = request.headers().get_all(name).into_iter();
+            all.filter_map(|value| value.to_str().ok())
+        };
+        let version = match request.version() {
+            Version::HTTP_11 => (1, 1),
+            Version::HTTP_10 => (1, 0),
+            _ => (2, 0),
+        };
+        let accept = handshake::check(values, request.method().as_str(), version)?;
+        let deflate = match self.compression {
+            true => deflate::negotiate(values(header::SEC_WEBSOCKET_EXTENSIONS.as_str()))?,
+            false => None,
+        };
+        Ok((accept.key, deflate))
+    }
+}
+
+fn switching(key: &str, deflate: Option<Agreement>) -> Option<Response<Body>> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    let key = HeaderValue::from_str(key).ok()?;
     headers.insert(header::SEC_WEBSOCKET_ACCEPT, key);
-    response
+    if let Some(agreement) = deflate {
+        let agreement = HeaderValue::from_str(&agreement.to_string()).ok()?;
+        headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, agreement);
+    }
+    Some(response)
 }
 
-fn refused(error: handshake::HandshakeError) -> Response<Body> {
+fn refused(error: HandshakeError) -> Response<Body> {
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
     let mut response = reply::error(status, "bad_handshake", &error.to_string());
     for (name, value) in error.headers() {

@@ -12,6 +12,8 @@ pub struct Settings {
     pub allow_origins: Option<Vec<String>>,
     /// The largest message, in bytes.
     pub message_limit: Option<u64>,
+    /// Whether a WebSocket may agree on compression.
+    pub compression: Option<bool>,
     /// Unsent bytes of one connection before it is closed.
     pub queue_limit: Option<u64>,
     /// Online members up to which a room's presence is pushed.
@@ -39,6 +41,7 @@ impl Settings {
         table.only(&[
             "allow_origins",
             "message_limit",
+            "compression",
             "queue_limit",
             "presence_limit",
             "body_limit",
@@ -74,6 +77,10 @@ impl Settings {
                 None => None,
             },
             message_limit: size("message_limit")?,
+            compression: match table.get("compression")? {
+                Some(node) => Some(node.boolean()?),
+                None => None,
+            },
             queue_limit: size("queue_limit")?,
             presence_limit: number("presence_limit")?,
             body_limit: size("body_limit")?,

@@ -1,6 +1,6 @@
 //! Logging in, and what a change of the grant does to a live session.
 
-use super::session::{Place, Who, number};
+use super::session::{Place, Who};
 use super::{Admission, Command, Heard, Sessions, watcher};
 use crate::broker::Channel;
 use crate::hub::{ConnectionKey, RoomKey};
@@ -234,7 +234,7 @@ impl Sessions {
         let Some(session) = self.session(key) else {
             return;
         };
-        let format = number(session.format());
+        let format = session.format();
         let channel = &heard.channel;
         channel.entered(shard);
         session.places.push(Place {

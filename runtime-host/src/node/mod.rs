@@ -13,6 +13,7 @@ mod presence;
 mod publish;
 mod session;
 mod sessions;
+mod wire;
 
 pub use sessions::Sessions;
 
@@ -25,6 +26,7 @@ use crate::policy::trace::Connection;
 use crate::policy::{Policy, Undecided};
 use crate::socket::{Pace, ShardHandle};
 use sschat_protocol::seed::Format;
+use sschat_protocol::websocket::deflate::Agreement;
 use std::sync::Arc;
 
 /// What a connection is for.
@@ -41,6 +43,8 @@ pub enum Endpoint {
 pub struct Opening {
     /// The endpoint it asked for.
     pub endpoint: Endpoint,
+    /// What it agreed on about compression, if it did.
+    pub deflate: Option<Agreement>,
     /// The public id of the app that it named.
     pub app: Option<String>,
     /// What a policy can ask about it.

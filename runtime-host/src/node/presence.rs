@@ -1,7 +1,6 @@
 //! Who is online: told to those who share a room, and answered when asked.
 
-use super::session::JSON;
-use super::{Command, Sessions};
+use super::{Command, Sessions, wire};
 use crate::broker::Channel;
 use crate::hub::{ConnectionKey, RoomKey};
 use crate::policy::answer::Answer;
@@ -53,8 +52,10 @@ impl Sessions {
         let mut connections: Vec<ConnectionKey> = Vec::new();
         for channel in &notice.channels {
             if let Some(room) = turn.hub.room(channel.id) {
-                let members = turn.hub.members(room, JSON);
-                connections.extend(members.filter(|key| self.sees(*key, room)));
+                for format in wire::ENVELOPES {
+                    let members = turn.hub.members(room, format);
+                    connections.extend(members.filter(|key| self.sees(*key, room)));
+                }
             }
         }
         connections.sort_unstable();

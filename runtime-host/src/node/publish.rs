@@ -1,6 +1,7 @@
 //! What a member says reaches the other members.
 
-use super::session::{JSON, TEXT, Waiting};
+use super::session::Waiting;
+use super::wire::{self, JSON, TEXT};
 use super::{Command, Sessions};
 use crate::broker::{Channel, Fanout, Publication};
 use crate::hub::{ConnectionKey, RoomKey, Seat};
@@ -10,7 +11,6 @@ use crate::policy::trace::Occasion;
 use crate::socket::{Flow, Turn};
 use crate::wasm::authority::{Identity, Question};
 use sschat_protocol::seed::{self, ErrorCode};
-use sschat_protocol::websocket::{Opcode, push_frame};
 use std::sync::Arc;
 
 impl Sessions {
@@ -153,15 +153,15 @@ impl Sessions {
         (message, from): (&str, &Arc<str>),
         turn: &mut Turn<'_>,
     ) {
-        let scratch = &mut self.scratch;
+        let (scratch, deflater) = (&mut self.scratch, &mut self.deflater);
         turn.hub.publish(room, publisher, |format, log| {
             scratch.clear();
-            match format {
+            match wire::plain(format) {
                 TEXT => seed::message_text(scratch, message),
                 JSON => seed::message(scratch, message, from, &channel.room),
                 _ => return,
             }
-            push_frame(log, Opcode::Text, scratch);
+            wire::push(deflater, format, scratch, log);
         });
     }
 

@@ -1,11 +1,12 @@
 //! One session, and its places in rooms.
 
-use super::{Endpoint, Opening};
+use super::{Endpoint, Opening, wire};
 use crate::broker::Channel;
 use crate::hub::{RoomKey, Seat};
 use crate::policy::memo::{Leave, Watcher};
 use crate::policy::trace::Connection;
 use sschat_protocol::seed::Format;
+use sschat_protocol::websocket::deflate::Agreement;
 use std::sync::Arc;
 
 /// Who a session is, once it logged in.
@@ -34,6 +35,8 @@ pub(super) struct Session {
     /// Its number while it is logged in or about to be.
     pub(super) watcher: Watcher,
     pub(super) endpoint: Endpoint,
+    /// What the connection agreed on about compression.
+    pub(super) deflate: Option<Agreement>,
     pub(super) app: Option<Box<str>>,
     /// What a policy can ask about the connection.
     pub(super) connection: Arc<Connection>,
@@ -59,6 +62,7 @@ impl Session {
         Self {
             watcher: Watcher::MAX,
             endpoint: opening.endpoint,
+            deflate: opening.deflate,
             app: opening.app.map(String::into_boxed_str),
             connection: Arc::new(opening.connection),
             who: None,
@@ -73,11 +77,13 @@ impl Session {
         }
     }
 
-    pub(super) fn format(&self) -> Format {
-        match self.endpoint {
+    /// The format in which it hears rooms, a number among the hub's.
+    pub(super) fn format(&self) -> u8 {
+        let format = match self.endpoint {
             Endpoint::Polling(format) => format,
             Endpoint::Echo => Format::Json,
-        }
+        };
+        wire::number(format, self.deflate)
     }
 
     /// Its place in the room with this id. Sessions hear few rooms, so looking through
@@ -93,16 +99,3 @@ impl Session {
         self.places.iter_mut().find(|place| place.seat.room == room)
     }
 }
-
-/// The number of a format among the hub's.
-pub(super) fn number(format: Format) -> u8 {
-    match format {
-        Format::Json => JSON,
-        Format::Text => TEXT,
-    }
-}
-
-/// Envelopes, one JSON object a frame.
-pub(super) const JSON: u8 = 0;
-/// Bare messages.
-pub(super) const TEXT: u8 = 1;

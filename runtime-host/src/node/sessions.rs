@@ -1,7 +1,7 @@
 //! The sessions of one shard: takes messages and commands to the use cases.
 
 use super::session::Session;
-use super::{Command, Endpoint, Node, Opening, connection_of};
+use super::{Command, Endpoint, Node, Opening, connection_of, wire};
 use crate::clock::unix_now;
 use crate::hub::ConnectionKey;
 use crate::policy::Undecided;
@@ -9,7 +9,8 @@ use crate::policy::memo::{Ends, Verdict, Watcher};
 use crate::socket::{Application, Flow, Turn};
 use sschat_protocol::close;
 use sschat_protocol::seed::{self, Format};
-use sschat_protocol::websocket::{Opcode, push_frame};
+use sschat_protocol::websocket::Opcode;
+use sschat_protocol::websocket::deflate::Deflater;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
@@ -29,6 +30,8 @@ pub struct Sessions {
     pub(super) ends: Arc<Ends>,
     /// Where a payload is encoded before its frame's header can be.
     pub(super) scratch: Vec<u8>,
+    /// What compresses for those who agreed to it.
+    pub(super) deflater: Deflater,
 }
 
 impl Sessions {
@@ -42,6 +45,7 @@ impl Sessions {
             serial: 0,
             timed: BinaryHeap::new(),
             scratch: Vec::new(),
+            deflater: Deflater::default(),
         }
     }
 
@@ -64,16 +68,26 @@ impl Sessions {
         turn: &mut Turn<'_>,
         encode: impl FnOnce(&mut Vec<u8>),
     ) {
-        let wants = self
-            .session(key)
-            .is_some_and(|session| session.endpoint == Endpoint::Polling(Format::Json));
-        if wants {
+        let Some(session) = self.session(key) else {
+            return;
+        };
+        if session.endpoint == Endpoint::Polling(Format::Json) {
+            let agreed = session.deflate;
             self.scratch.clear();
             encode(&mut self.scratch);
-            let scratch = &self.scratch;
-            turn.hub
-                .reply(key, |out| push_frame(out, Opcode::Text, scratch));
+            let (deflater, scratch) = (&mut self.deflater, &self.scratch);
+            turn.hub.reply(key, |out| {
+                wire::push_to(deflater, agreed, (Opcode::Text, scratch), out);
+            });
         }
+    }
+
+    /// Sends a message back where it came from.
+    fn echo(&mut self, key: ConnectionKey, message: (Opcode, &[u8]), turn: &mut Turn<'_>) {
+        let agreed = self.session(key).and_then(|session| session.deflate);
+        let deflater = &mut self.deflater;
+        turn.hub
+            .reply(key, |out| wire::push_to(deflater, agreed, message, out));
     }
 
     /// Refuses a command.
@@ -190,6 +204,10 @@ impl Application for Sessions {
         opening.endpoint == Endpoint::Echo
     }
 
+    fn deflates(opening: &Opening) -> bool {
+        opening.deflate.is_some()
+    }
+
     fn opened(&mut self, key: ConnectionKey, opening: Opening, _: &mut Turn<'_>) -> Flow {
         let index = key as usize;
         if index >= self.sessions.len() {
@@ -203,8 +221,7 @@ impl Application for Sessions {
         match self.session(key).map(|session| session.endpoint) {
             Some(Endpoint::Polling(_)) => self.act(key, text, None, turn),
             Some(Endpoint::Echo) => {
-                turn.hub
-                    .reply(key, |out| push_frame(out, Opcode::Text, text.as_bytes()));
+                self.echo(key, (Opcode::Text, text.as_bytes()), turn);
                 Flow::Continue
             }
             None => Flow::Continue,
@@ -213,9 +230,7 @@ impl Application for Sessions {
 
     fn binary(&mut self, key: ConnectionKey, bytes: &[u8], turn: &mut Turn<'_>) -> Flow {
         match self.session(key).map(|session| session.endpoint) {
-            Some(Endpoint::Echo) => turn
-                .hub
-                .reply(key, |out| push_frame(out, Opcode::Binary, bytes)),
+            Some(Endpoint::Echo) => self.echo(key, (Opcode::Binary, bytes), turn),
             Some(Endpoint::Polling(_)) => {
                 self.let_go(key, turn);
                 turn.close(key, close::UNSUPPORTED, "this endpoint takes text messages");

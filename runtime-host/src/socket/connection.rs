@@ -57,10 +57,10 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, now: Tick, wide: bool) -> Self {
+    pub(super) fn new(stream: TcpStream, decoder: Decoder, now: Tick, wide: bool) -> Self {
         Self {
             stream,
-            decoder: Decoder::default(),
+            decoder,
             outbox: None,
             unread: None,
             heard: now,

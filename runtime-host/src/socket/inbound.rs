@@ -4,6 +4,7 @@ use super::connection::{CLOSING, Phase};
 use super::shard::Shard;
 use super::{Application, Flow};
 use crate::hub::ConnectionKey;
+use sschat_protocol::websocket::deflate::Inflater;
 use sschat_protocol::websocket::{Decoder, Event, Opcode, ProtocolError, push_close, push_frame};
 use std::io::{self, Read};
 
@@ -12,6 +13,10 @@ pub(super) const READ_BUFFER: usize = 64 << 10;
 
 /// How many buffers one connection may fill in a turn, so that it does not keep the others waiting.
 const READS_PER_TURN: usize = 4;
+
+/// How many bytes of messages are taken from one read before the rest waits for the next turn: what the peer could have
+/// sent uncompressed in a turn. Only compressed messages come to more than was read, up to a thousand times as much.
+const MESSAGES_PER_READ: usize = READS_PER_TURN * READ_BUFFER;
 
 impl<A: Application> Shard<A> {
     /// Reads what is there and hands over its messages. `to_end`: the peer has closed,
@@ -27,8 +32,14 @@ impl<A: Application> Shard<A> {
                 // Nothing that it says matters any more, but its end does.
                 Phase::Open | Phase::Closing | Phase::Ending | Phase::Refused => {}
             }
-            if connection.paused || connection.held || connection.unread.is_some() {
+            if connection.paused || connection.held {
                 connection.readable = true;
+                return;
+            }
+            if let Some(mut unread) = connection.unread.take() {
+                if self.consume(key, &mut unread) {
+                    continue;
+                }
                 return;
             }
             connection.readable = false;
@@ -37,9 +48,9 @@ impl<A: Application> Shard<A> {
                 Ok(read) => {
                     connection.heard = now;
                     let mut buffer = std::mem::take(&mut self.buffer);
-                    self.consume(key, &mut buffer[..read]);
+                    let took_all = self.consume(key, &mut buffer[..read]);
                     self.buffer = buffer;
-                    if read < READ_BUFFER && !to_end {
+                    if !took_all || (read < READ_BUFFER && !to_end) {
                         return;
                     }
                 }
@@ -51,40 +62,69 @@ impl<A: Application> Shard<A> {
         self.backlog.push(key);
     }
 
-    /// Takes the frames from `input`; what may not be handed over yet is kept.
-    pub(super) fn consume(&mut self, key: ConnectionKey, mut input: &mut [u8]) {
+    /// Takes the frames from `input`; what may not be handed over yet is kept. Says whether the connection may be read
+    /// further in this turn.
+    pub(super) fn consume(&mut self, key: ConnectionKey, input: &mut [u8]) -> bool {
+        // Taken out, like the decoder, so that the event it lends may be acted on.
+        let mut inflater = std::mem::take(&mut self.inflater);
+        let took_all = self.decode(key, input, &mut inflater);
+        self.inflater = inflater;
+        took_all
+    }
+
+    fn decode(
+        &mut self,
+        key: ConnectionKey,
+        mut input: &mut [u8],
+        inflater: &mut Inflater,
+    ) -> bool {
+        let mut handed_over = 0;
         let (narrow, wide) = (
             self.connections.limits.message,
             self.connections.limits.wide,
         );
         while !input.is_empty() {
             let Some(connection) = self.connections.get(key) else {
-                return;
+                return true;
             };
             match connection.phase {
                 Phase::Open if connection.paused || connection.held => {
                     connection.unread = Some(Box::new(input.to_vec()));
-                    return;
+                    return true;
+                }
+                Phase::Open | Phase::Closing if handed_over > MESSAGES_PER_READ => {
+                    connection.unread = Some(Box::new(input.to_vec()));
+                    self.backlog.push(key);
+                    return false;
                 }
                 Phase::Open | Phase::Closing => {}
-                Phase::Ending | Phase::Refused | Phase::Gone => return,
+                Phase::Ending | Phase::Refused | Phase::Gone => return true,
             }
             let limit = if connection.wide { wide } else { narrow };
             // The decoder is taken out so that the event it lends may be acted on.
             let mut decoder = std::mem::take(&mut connection.decoder);
-            let used = match decoder.decode(input, limit) {
+            let used = match decoder.decode_with(input, limit, inflater) {
                 Ok((used, event)) => {
                     if let Some(event) = event {
+                        handed_over += match event {
+                            Event::Text(text) => text.len(),
+                            Event::Binary(bytes) => bytes.len(),
+                            _ => 0,
+                        };
                         self.act(key, event);
                     }
                     used
                 }
-                Err(error) => return self.refuse(key, &error),
+                Err(error) => {
+                    self.refuse(key, &error);
+                    return true;
+                }
             };
             decoder.release();
             self.put_back(key, decoder);
             input = &mut input[used..];
         }
+        true
     }
 
     fn put_back(&mut self, key: ConnectionKey, decoder: Decoder) {

@@ -60,6 +60,8 @@ pub trait Application: 'static {
 
     /// Whether a connection is held to [`Limits::wide`] and not to the common bounds.
     fn is_wide(opening: &Self::Opening) -> bool;
+    /// Whether a connection's messages may be compressed.
+    fn deflates(opening: &Self::Opening) -> bool;
     /// A connection was adopted.
     fn opened(
         &mut self,
@@ -152,23 +154,27 @@ impl<A: Application> Prepared<A> {
         self.handles.clone()
     }
 
-    /// Starts a thread per shard. `build` is called on each with the shard's index.
+    /// Starts a thread per shard, each on its own of `cores` if there are any. `build` is
+    /// called on each with the shard's index.
     ///
     /// # Errors
     /// Where the system gives no more threads.
     pub fn start(
         self,
         limits: &Limits,
+        cores: &[usize],
         build: impl Fn(usize) -> A + Send + Sync + Clone + 'static,
     ) -> io::Result<Shards<A>> {
         let mut threads = Vec::with_capacity(self.polls.len());
         for (index, poll) in self.polls.into_iter().enumerate() {
             let handle = self.handles[index].clone();
             let limits = limits.clone();
+            let core = cores.get(index % cores.len().max(1)).copied();
             let build = build.clone();
             let thread = std::thread::Builder::new()
                 .name(format!("shard-{index}"))
                 .spawn(move || {
+                    pin(core);
                     let application = build(index);
                     shard::Shard::new(
                         poll,
@@ -185,6 +191,15 @@ impl<A: Application> Prepared<A> {
             handles: self.handles,
             threads: Mutex::new(threads),
         })
+    }
+}
+
+/// Keeps the current thread on a core.
+fn pin(core: Option<usize>) {
+    if let Some(id) = core
+        && !core_affinity::set_for_current(core_affinity::CoreId { id })
+    {
+        tracing::warn!(core = id, "a shard could not be kept on its core");
     }
 }
 

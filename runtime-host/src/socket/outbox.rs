@@ -1,8 +1,8 @@
 //! What a connection could not send yet.
 //!
-//! Bytes stay in the log they were encoded into and are shared with every other
-//! connection that waits for them; only a small rest of a large log is copied, so
-//! that it does not keep the whole log alive.
+//! A log that somebody must wait for is copied once, and all who wait share that; only
+//! who is owed a small part of a large log gets a copy of its own, so that it does not
+//! keep the whole log alive.
 
 use crate::hub::{Logs, Piece, RoomKey};
 use std::collections::VecDeque;
@@ -16,7 +16,7 @@ pub(super) const GATHER: usize = 64;
 const SHARE_PART: usize = 4;
 
 struct Chunk {
-    log: Rc<Vec<u8>>,
+    log: Rc<[u8]>,
     /// Where its first frame begins.
     start: usize,
     sent: usize,
@@ -46,7 +46,7 @@ impl Outbox {
         let (log, start) = if share {
             (logs.share(piece), piece.start as usize)
         } else {
-            (Rc::new(bytes.to_vec()), 0)
+            (Rc::from(bytes), 0)
         };
         self.bytes += bytes.len() - sent;
         self.chunks.push_back(Chunk {
@@ -64,7 +64,7 @@ impl Outbox {
         self.bytes += bytes.len();
         self.chunks.push_back(Chunk {
             end: bytes.len(),
-            log: Rc::new(bytes),
+            log: bytes.into(),
             start: 0,
             sent: 0,
             room: None,

@@ -9,7 +9,8 @@ use crate::hub::{ConnectionKey, Hub};
 use bytes::Bytes;
 use mio::{Events, Interest, Token};
 use sschat_protocol::close;
-use sschat_protocol::websocket::{Opcode, push_frame};
+use sschat_protocol::websocket::deflate::Inflater;
+use sschat_protocol::websocket::{Decoder, Opcode, push_frame};
 use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
@@ -35,6 +36,8 @@ pub(super) struct Shard<A: Application> {
     pub(super) connections: Connections,
     pub(super) application: A,
     pub(super) buffer: Vec<u8>,
+    /// What all connections' compressed messages are inflated with.
+    pub(super) inflater: Inflater,
     /// Connections that have more to read than their share of this turn.
     pub(super) backlog: Vec<ConnectionKey>,
     pub(super) gone: Vec<ConnectionKey>,
@@ -60,6 +63,7 @@ impl<A: Application> Shard<A> {
             connections: Connections::new(limits),
             application,
             buffer: vec![0; READ_BUFFER],
+            inflater: Inflater::default(),
             backlog: Vec::new(),
             gone: Vec::new(),
             drain: None,
@@ -86,7 +90,8 @@ impl<A: Application> Shard<A> {
             }
             self.connections.now = self.connections.wheel.now();
             for key in std::mem::take(&mut self.backlog) {
-                self.read(key, false);
+                // The peer may have closed meanwhile, which is told but once.
+                self.read(key, true);
             }
             for event in &events {
                 if event.token() != WAKE {
@@ -150,7 +155,12 @@ impl<A: Application> Shard<A> {
             .registry()
             .register(&mut stream, Token(key as usize), interest)?;
         let wide = A::is_wide(&opening);
-        entry.insert(Connection::new(stream, self.connections.now, wide));
+        let decoder = match A::deflates(&opening) {
+            true => Decoder::new().with_deflate(),
+            false => Decoder::new(),
+        };
+        let now = self.connections.now;
+        entry.insert(Connection::new(stream, decoder, now, wide));
         let ping = ticks(self.connections.limits.ping);
         self.connections.set_timer(key, self.connections.now + ping);
         let flow = self.turn(|application, turn| application.opened(key, opening, turn));
@@ -177,10 +187,9 @@ impl<A: Application> Shard<A> {
                 continue;
             }
             let readable = connection.readable;
-            if let Some(mut unread) = connection.unread.take() {
-                self.consume(key, &mut unread);
-            }
-            if readable {
+            let unread = connection.unread.take();
+            let took_all = unread.is_none_or(|mut unread| self.consume(key, &mut unread));
+            if took_all && readable {
                 self.read(key, true);
             }
         }

@@ -5,6 +5,7 @@ mod components;
 mod connections;
 mod messages;
 mod requests;
+mod stalled;
 mod startup;
 
 use sschat_tests::{App, Chat, Host};

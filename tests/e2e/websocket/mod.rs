@@ -1,6 +1,7 @@
-//! RFC 6455 on `/websocket/echo`, in the spirit of Autobahn's groups 1 to 10.
+//! RFC 6455 on `/websocket/echo`, in the spirit of Autobahn's groups 1 to 10, and RFC 7692.
 
 mod closing;
+mod compression;
 mod connection;
 mod framing;
 

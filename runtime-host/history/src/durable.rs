@@ -306,7 +306,7 @@ impl Inner {
             log
         };
         match self.shared.registry.find(tenant, room) {
-            Found::Open(log) => ready(Ok(keep(log))),
+            Found::Open(log) => ready(self.shared.make_known(&log).map(|()| keep(log))),
             Found::Wait(opened) => {
                 let closed = Err(HistoryError::Closed);
                 opened.map(move |it| it.unwrap_or(closed).map(keep)).boxed()

@@ -4,7 +4,7 @@ use crate::room::{Life, RoomLog};
 use crate::{Epoch, HistoryError, NAME_LIMIT};
 use futures::channel::oneshot;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// Below this many rooms of a tenant the dead are not worth looking for.
@@ -112,6 +112,7 @@ impl Ids {
             tenant,
             synced: AtomicU64::new(0),
             disk_bytes: AtomicU64::new(0),
+            known: AtomicBool::new(false),
         }
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct Life {
     pub(crate) synced: AtomicU64,
     /// What lies on the disk, by cost. The writer's.
     pub(crate) disk_bytes: AtomicU64,
+    /// Whether the writer knows of it, so that it is found again when nobody has it open.
+    pub(crate) known: AtomicBool,
 }
 
 /// A channel of the history. Whoever holds it keeps it open.

@@ -35,10 +35,12 @@ impl History for DurableHistory {
     }
 
     fn read(&self, log: &Arc<RoomLog>, query: Query) -> HistoryFuture<Page> {
-        let selection = match log.select(query, self.0.shared.now()) {
+        let now = self.0.shared.now();
+        let selection = match log.select(query, now) {
             Ok(selection) => selection,
             Err(error) => return ready(Err(error)),
         };
+        self.0.shared.give_back(log, now);
         if selection.missing().is_none() {
             return ready(Ok(selection.page()));
         }
@@ -53,7 +55,9 @@ impl History for DurableHistory {
         since: Position,
         limit: usize,
     ) -> HistoryFuture<Recovery> {
-        let selection = match log.missed(since, limit, self.0.shared.now()) {
+        let now = self.0.shared.now();
+        self.0.shared.give_back(log, now);
+        let selection = match log.missed(since, limit, now) {
             Ok(selection) => selection,
             Err(refused) => return ready(Ok(refused)),
         };

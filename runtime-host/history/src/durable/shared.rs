@@ -7,7 +7,7 @@ use crate::registry::{Budget, Found, Ids, Opened, Registry, Tenant, TenantLife};
 use crate::room::{Life, Loaded, RoomLog, Selection, fill};
 use crate::{Clock, HistoryError, Publication, Retention, UNSYNCED_LIMIT};
 use std::ops::Bound;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 pub(super) struct Shared {
@@ -65,21 +65,35 @@ impl Shared {
             let current = tenant.life();
             // A tenant that was removed meanwhile took the channel with it.
             let found = found.filter(|_| Arc::ptr_eq(&current, &read_in));
-            let known = found.is_some();
             let (life, loaded) = match found {
                 Some((row, loaded)) => (self.revive(row, current, &loaded), loaded),
                 None => (self.ids.life(current), Loaded::default()),
             };
             let budget = Arc::clone(&self.budget);
             let log = Arc::new(RoomLog::new(tenant, room, budget, life, loaded, retention));
-            self.queue.push(if known {
-                Operation::Notice(Arc::clone(&log))
-            } else {
-                let (log, life) = (Arc::clone(&log), log.life());
-                Operation::Touch { log, life }
-            })?;
+            self.queue.push(Operation::Notice(Arc::clone(&log)))?;
+            self.make_known(&log)?;
             Ok(log)
         })
+    }
+
+    /// Has the row of a channel written that has none.
+    pub(super) fn make_known(&self, log: &Arc<RoomLog>) -> Result<(), HistoryError> {
+        let life = log.life();
+        if life.known.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let log = Arc::clone(log);
+        self.queue.push(Operation::Touch { log, life })
+    }
+
+    /// Has the writer give back what a reading found expired.
+    pub(super) fn give_back(&self, log: &Arc<RoomLog>, now: u64) {
+        if let Some(life) = log.expire(now) {
+            let log = Arc::clone(log);
+            // A history that is closed gives it back when it is opened again.
+            let _ = self.queue.push(Operation::Touch { log, life });
+        }
     }
 
     fn revive(&self, row: Row, tenant: Arc<TenantLife>, loaded: &Loaded) -> Life {
@@ -90,6 +104,7 @@ impl Shared {
             tenant,
             synced: AtomicU64::new(loaded.top),
             disk_bytes: AtomicU64::new(lies.sum()),
+            known: AtomicBool::new(true),
         }
     }
 

@@ -133,10 +133,10 @@ fn retention_is_exact(subject: Subject) {
         age: Duration::from_millis(100),
     };
     let log = subject.open("t", "r", retention);
-    (1..=5).for_each(|_| drop(subject.say(&log, "x")));
+    (1..=5).for_each(|at| assert_eq!(subject.say(&log, "x"), at));
     assert_eq!(subject.all(&log), [3, 4, 5], "by count");
     let large = "y".repeat(100);
-    (6..=8).for_each(|_| drop(subject.say(&log, &large)));
+    (6..=8).for_each(|at| assert_eq!(subject.say(&log, &large), at));
     assert_eq!(subject.all(&log), [6, 7, 8]);
     subject.say(&log, &"y".repeat(200));
     assert_eq!(subject.all(&log), [8, 9], "by bytes");
@@ -160,7 +160,7 @@ fn recover_or_be_told(subject: Subject) {
         ..Retention::default()
     };
     let log = subject.open("t", "r", retention);
-    (1..=8).for_each(|_| drop(subject.say(&log, "x")));
+    (1..=8).for_each(|at| assert_eq!(subject.say(&log, "x"), at));
     let epoch = log.top().epoch;
     let recover = |epoch, offset, limit| match subject.recover(&log, epoch, offset, limit) {
         Recovery::Recovered { publications, top } => {

@@ -268,8 +268,7 @@ fn damage_before_the_tail_is_reported() {
                 damaged += 1;
             }
             Err(error) => panic!("{error}"),
-            // A sequence number, again.
-            Ok(left) => assert_eq!(left, [1, 2, 3, 4, 5, 6]),
+            Ok(left) => panic!("{at}: {left:?} as if nothing was wrong"),
         }
     }
     assert!(damaged > 100, "{damaged}");

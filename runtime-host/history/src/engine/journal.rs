@@ -4,7 +4,8 @@
 //! checksum is wrong, and silently cuts the rest off where the form is. Neither will do.
 //! Each batch is flushed before the next is written, so after a power cut only the last
 //! can be incomplete: that one is cut off here. An unreadable batch with a readable one
-//! behind it is damage, and is reported.
+//! behind it is damage, and is reported. Sequence numbers, which no checksum covers and
+//! which decide what is newest, must ascend.
 //!
 //! The format (version 3 of fjall): a batch is `1, u32 items, u64 sequence number`, the
 //! items, and `3, u64 XXH3 of the items' bytes, "FJL", 3`. An item is `2, u8 kind, u8
@@ -59,9 +60,10 @@ pub(super) fn mend(log: &Path, mark: &[u8; MARK_BYTES]) -> Result<(), OpenError>
     }
     journals.sort();
     let count = journals.len();
+    let mut next = 0;
     for (at, (_, path)) in journals.into_iter().enumerate() {
         let bytes = std::fs::read(&path).map_err(failed)?;
-        let sound = sound(&bytes);
+        let sound = sound(&bytes, &mut next);
         let rest = &bytes[sound..];
         if rest.iter().all(|byte| *byte == 0) {
             continue;
@@ -83,17 +85,22 @@ pub(super) fn mend(log: &Path, mark: &[u8; MARK_BYTES]) -> Result<(), OpenError>
     Ok(())
 }
 
-/// How many bytes at the beginning are whole batches.
-fn sound(bytes: &[u8]) -> usize {
+/// How many bytes at the beginning are whole batches, each with a sequence number of at
+/// least `next`, which becomes the one after the last.
+fn sound(bytes: &[u8], next: &mut u64) -> usize {
     let mut at = 0;
-    while let Some(length) = batch(&bytes[at..]) {
+    while let Some((length, number)) = batch(&bytes[at..]) {
+        if number < *next {
+            break;
+        }
+        *next = number.saturating_add(1);
         at += length;
     }
     at
 }
 
-/// The length of the batch at the beginning of `bytes`, if it is whole.
-fn batch(bytes: &[u8]) -> Option<usize> {
+/// The length and sequence number of the batch at the beginning of `bytes`, if it is whole.
+fn batch(bytes: &[u8]) -> Option<(usize, u64)> {
     let number = |at: usize, length: usize| -> Option<usize> {
         let mut padded = [0; 8];
         padded[..length].copy_from_slice(bytes.get(at..at.checked_add(length)?)?);
@@ -118,7 +125,8 @@ fn batch(bytes: &[u8]) -> Option<usize> {
         return None;
     }
     let sum = xxhash_rust::xxh3::xxh3_64(items);
-    (bytes.get(at + 1..at + 9)? == sum.to_le_bytes()).then_some(at + 13)
+    let sequence = u64::from_le_bytes(bytes.get(5..START_BYTES)?.try_into().ok()?);
+    (bytes.get(at + 1..at + 9)? == sum.to_le_bytes()).then_some((at + 13, sequence))
 }
 
 /// Whether a commit group of this history, whole, comes after the beginning of `rest`.
@@ -153,8 +161,8 @@ mod tests {
             batch.extend(count.to_le_bytes());
             batch.extend([0; 8]);
             batch.extend(&bytes);
-            prop_assert!(sound(&batch) <= batch.len());
-            prop_assert!(sound(&bytes) <= bytes.len());
+            prop_assert!(sound(&batch, &mut 0) <= batch.len());
+            prop_assert!(sound(&bytes, &mut 0) <= bytes.len());
         }
     }
 }

@@ -1,5 +1,5 @@
 //! What the tests share: a sink that can be waited for, a clock that is set.
-#![allow(dead_code, reason = "each test uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
 use futures::executor::block_on;
 use sschat_history::{

@@ -2,6 +2,10 @@
 //!
 //! Publishing as fast as it goes and at a rate, the time from there to the disk, a
 //! thousand clients that each missed a thousand publications, and opening again.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a measurement ends with the first error"
+)]
 
 use futures::executor::block_on;
 use hdrhistogram::Histogram;

@@ -1,4 +1,5 @@
 //! One suite over all implementations of the history.
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
 mod common;
 

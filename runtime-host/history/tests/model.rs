@@ -1,4 +1,5 @@
 //! Both histories against a simple one that is written down twice.
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! What is left after a process was killed, a power cut, damage, and on a full disk.
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 
 mod common;
 

@@ -110,3 +110,57 @@ impl Heap {
         (items, more)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Epoch;
+    use crate::record::{pair, room_key};
+
+    /// Everything that lies in a space.
+    fn lies(engine: &Engine, space: Space) -> usize {
+        engine.scan(space, &[], Bound::Unbounded).count()
+    }
+
+    #[test]
+    fn a_removed_tenant_is_swept_up_in_bounded_steps_even_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut engine = Engine::open(folder.path()).unwrap();
+        let mut items = vec![Item::set(Space::Garbage, Garbage::Tenant(7).key(), [0])];
+        for id in 100..103 {
+            let row = Row {
+                id,
+                epoch: Epoch(1),
+                top: 1_500,
+                crashes: 0,
+                floor: 0,
+                expires: 0,
+            };
+            let key = room_key(if id == 102 { 8 } else { 7 }, &id.to_be_bytes());
+            items.push(Item::set(Space::Rooms, key, row.encode()));
+            items.push(Item::set(Space::Keys, pair(id, 1), [0]));
+            let place = |offset| Item::set(Space::Publications, pair(id, offset), [0]);
+            items.extend((1..=1_500).map(place));
+        }
+        engine.commit(&items).unwrap();
+        let mut heap = Heap::read(&engine).unwrap();
+        let mut steps = 0;
+        while !heap.is_empty() {
+            let (items, more) = heap.step(&engine);
+            assert!(items.len() <= 2 * STEP);
+            engine.commit(&items).unwrap();
+            heap.add(more);
+            steps += 1;
+            if steps == 2 {
+                drop(engine);
+                engine = Engine::open(folder.path()).unwrap();
+                heap = Heap::read(&engine).unwrap();
+            }
+        }
+        assert!(steps >= 5, "{steps}");
+        assert_eq!(lies(&engine, Space::Garbage), 0);
+        assert_eq!(lies(&engine, Space::Rooms), 1, "another tenant's");
+        assert_eq!(lies(&engine, Space::Publications), 1_500);
+        assert_eq!(lies(&engine, Space::Keys), 1);
+    }
+}

@@ -19,6 +19,14 @@
 //! | 1,000 readings of 1,000 from the engine | 0.45 s | 0.26 s | 0.55 s |
 //! | opening 100,000 channels | 1.4 s (replays its journal) | 1 ms | 1 ms |
 //!
+//! As built (`examples/engine_cost.rs`; 256 bytes of payload, 100 kept; one thread
+//! publishes, both cores in use): 10,000/s over 100,000 channels are durable after 0.23 ms
+//! (p50) and 18 ms (p99, while sorted files are written); as fast as it goes, 169,000/s
+//! over 1,000 channels, 88,000/s over 100,000, 480,000/s over 100. `publish` itself takes
+//! 0.2 to 1.7 µs (p50). 1,000 clients that missed 1,000 publications each, in 100
+//! channels, get them in 29 ms; reading those 100 channels from the disk takes 0.21 s.
+//! 100,000 channels are opened again in 0.8 to 1.6 s, most of which the journal takes.
+//!
 //! A B-tree writes a page for each channel of a group; a channel's page is seldom the
 //! same twice. What the engine does not do by itself is tell a torn tail from damage:
 //! see `engine/journal.rs`.

@@ -232,7 +232,7 @@ pub struct Page {
     /// The channel's top when the page was taken.
     pub top: Position,
     /// Whether no publication is missing between `since` and the first on the page, nor
-    /// between those on the page. Always true without `since` or forward gaps.
+    /// between those on the page.
     pub complete: bool,
 }
 

@@ -7,10 +7,11 @@ use common::*;
 use futures::executor::block_on;
 use proptest::prelude::*;
 use sschat_history::{
-    Epoch, NewPublication, PUBLICATION_OVERHEAD, Position, Query, Recovery, Retention,
+    Epoch, NewPublication, PUBLICATION_OVERHEAD, Position, Query, Recovery, Retention, RoomLog,
     Unrecoverable,
 };
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 const NAMES: [&str; 4] = ["r0", "r1", "r2", "r3"];
@@ -96,7 +97,6 @@ fn run(durable: bool, memory: u64, steps: &[Step]) {
     };
     let mut models: Vec<_> = (0..4).map(|_| Model::new(retention)).collect();
     for step in steps {
-        let now = subject.time.load(std::sync::atomic::Ordering::Relaxed);
         let room = match step {
             Step::Publish(room, ..) | Step::Keep(room, ..) => *room,
             Step::Recover(room, ..) | Step::Read(room, ..) | Step::Remove(room) => *room,
@@ -109,26 +109,7 @@ fn run(durable: bool, memory: u64, steps: &[Step]) {
         assert_eq!(top.offset, model.top);
         assert_eq!(*model.epoch.get_or_insert(top.epoch), top.epoch);
         match step {
-            Step::Publish(_, size, key) => {
-                let new = NewPublication {
-                    payload: vec![b'x'; *size].into(),
-                    key: key.map(|key| key.to_string().into()),
-                    ..NewPublication::default()
-                };
-                let known = key.and_then(|key| model.keys.get(&key).copied());
-                let known = known.filter(|(_, time)| time + WINDOW > now);
-                let offset = subject.publish(&log, new).position.offset;
-                if let Some((first, _)) = known {
-                    assert_eq!(offset, first);
-                } else {
-                    model.top += 1;
-                    assert_eq!(offset, model.top);
-                    let cost = *size as u64 + PUBLICATION_OVERHEAD;
-                    model.kept.push((offset, now, cost));
-                    key.map(|key| model.keys.insert(key, (offset, now)));
-                    model.trim(now);
-                }
-            }
+            Step::Publish(_, size, key) => publish(&subject, &log, model, *size, *key),
             Step::Keep(_, count, bytes, age) => {
                 model.retention = Retention {
                     count: *count,
@@ -138,59 +119,11 @@ fn run(durable: bool, memory: u64, steps: &[Step]) {
                 log.set_retention(model.retention);
             }
             Step::Pass(milliseconds) => subject.pass(*milliseconds),
-            Step::Recover(_, back, limit) => {
-                model.trim(now);
-                let since = model.top.saturating_sub(*back);
-                let told = subject.recover(&log, top.epoch, since, *limit);
-                let missed: Vec<u64> = (since + 1..=model.top).collect();
-                let there = missed
-                    .iter()
-                    .all(|it| model.kept.iter().any(|(at, ..)| at == it));
-                match told {
-                    Recovery::Recovered { publications, .. } => {
-                        assert!(there && missed.len() <= *limit);
-                        assert!(publications.iter().map(|it| it.offset).eq(missed));
-                    }
-                    Recovery::Unrecoverable { reason, .. } => {
-                        let many = missed.len() > *limit;
-                        assert_eq!(reason == Unrecoverable::TooMany, many);
-                        assert!(many || !there);
-                    }
-                }
-            }
+            Step::Recover(_, back, limit) => recover(&subject, &log, model, *back, *limit),
             Step::Read(_, back, limit, reverse) => {
-                model.trim(now);
-                let offset = model.top.saturating_sub(*back);
-                let query = Query {
-                    since: Some(Position {
-                        epoch: top.epoch,
-                        offset,
-                    }),
-                    limit: *limit,
-                    reverse: *reverse,
-                };
-                let mut expected: Vec<u64> = model.kept.iter().map(|it| it.0).collect();
-                if *reverse {
-                    expected.reverse();
-                    expected.retain(|it| *it < offset);
-                } else {
-                    expected.retain(|it| *it > offset);
-                }
-                expected.truncate(*limit);
-                assert_eq!(offsets(&subject.read(&log, query)), expected);
+                read(&subject, &log, model, *back, *limit, *reverse);
             }
-            Step::Remove(_) => {
-                block_on(subject.history().remove(tenant(room), name)).unwrap();
-                let before = model.epoch;
-                model.restart();
-                assert_ne!(Some(log.top().epoch), before);
-                model.epoch = Some(log.top().epoch);
-                // Nothing was published in it: once nobody has it open, it never was.
-                subject.say(&log, "");
-                model.top = 1;
-                model.kept.push((1, now, PUBLICATION_OVERHEAD + 1));
-                model.trim(now);
-            }
+            Step::Remove(_) => remove(&subject, &log, model),
             Step::RemoveTenant(which) => {
                 let name = ["a", "b"][usize::from(*which)];
                 block_on(subject.history().remove_tenant(name)).unwrap();
@@ -205,6 +138,100 @@ fn run(durable: bool, memory: u64, steps: &[Step]) {
         }
         compare(&subject, &mut models, &format!("{step:?}"));
     }
+}
+
+/// Publishes in both.
+fn publish(subject: &Subject, log: &Arc<RoomLog>, model: &mut Model, size: usize, key: Option<u8>) {
+    let now = subject.time.load(std::sync::atomic::Ordering::Relaxed);
+    let new = NewPublication {
+        payload: vec![b'x'; size].into(),
+        key: key.map(|key| key.to_string().into()),
+        ..NewPublication::default()
+    };
+    let known = key.and_then(|key| model.keys.get(&key).copied());
+    let known = known.filter(|(_, time)| time + WINDOW > now);
+    let offset = subject.publish(log, new).position.offset;
+    if let Some((first, _)) = known {
+        assert_eq!(offset, first);
+    } else {
+        model.top += 1;
+        assert_eq!(offset, model.top);
+        let cost = size as u64 + PUBLICATION_OVERHEAD;
+        model.kept.push((offset, now, cost));
+        key.map(|key| model.keys.insert(key, (offset, now)));
+        model.trim(now);
+    }
+}
+
+/// Recovers in both.
+fn recover(subject: &Subject, log: &Arc<RoomLog>, model: &mut Model, back: u64, limit: usize) {
+    let now = subject.time.load(std::sync::atomic::Ordering::Relaxed);
+    let top = log.top();
+    model.trim(now);
+    let since = model.top.saturating_sub(back);
+    let told = subject.recover(log, top.epoch, since, limit);
+    let missed: Vec<u64> = (since + 1..=model.top).collect();
+    let there = missed
+        .iter()
+        .all(|it| model.kept.iter().any(|(at, ..)| at == it));
+    match told {
+        Recovery::Recovered { publications, .. } => {
+            assert!(there && missed.len() <= limit);
+            assert!(publications.iter().map(|it| it.offset).eq(missed));
+        }
+        Recovery::Unrecoverable { reason, .. } => {
+            let many = missed.len() > limit;
+            assert_eq!(reason == Unrecoverable::TooMany, many);
+            assert!(many || !there);
+        }
+    }
+}
+
+/// Reads in both.
+fn read(
+    subject: &Subject,
+    log: &Arc<RoomLog>,
+    model: &mut Model,
+    back: u64,
+    limit: usize,
+    reverse: bool,
+) {
+    let now = subject.time.load(std::sync::atomic::Ordering::Relaxed);
+    let top = log.top();
+    model.trim(now);
+    let offset = model.top.saturating_sub(back);
+    let query = Query {
+        since: Some(Position {
+            epoch: top.epoch,
+            offset,
+        }),
+        limit,
+        reverse,
+    };
+    let mut expected: Vec<u64> = model.kept.iter().map(|it| it.0).collect();
+    if reverse {
+        expected.reverse();
+        expected.retain(|it| *it < offset);
+    } else {
+        expected.retain(|it| *it > offset);
+    }
+    expected.truncate(limit);
+    assert_eq!(offsets(&subject.read(log, query)), expected);
+}
+
+/// Removes in both.
+fn remove(subject: &Subject, log: &Arc<RoomLog>, model: &mut Model) {
+    let now = subject.time.load(std::sync::atomic::Ordering::Relaxed);
+    block_on(subject.history().remove(log.tenant(), log.room())).unwrap();
+    let before = model.epoch;
+    model.restart();
+    assert_ne!(Some(log.top().epoch), before);
+    model.epoch = Some(log.top().epoch);
+    // Nothing was published in it: once nobody has it open, it never was.
+    subject.say(log, "");
+    model.top = 1;
+    model.kept.push((1, now, PUBLICATION_OVERHEAD + 1));
+    model.trim(now);
 }
 
 /// What is held, room by room and tenant by tenant.

@@ -1,14 +1,20 @@
-//! The read cache: exact, because this process is the only writer.
+//! The read cache that the stores share.
 //!
 //! Owns the cached values and the fences that keep them true. Evicting is left to
-//! `quick_cache`; nothing here depends on what it keeps.
+//! `quick_cache`; nothing here depends on what it keeps. Whether what it holds may be
+//! believed is the store's to know: SQLite's is exact, because this process is the only
+//! writer; Redis' as long as its change feed proves itself alive.
 //!
 //! A write passes through three steps. [`ReadCache::begin`], before the commit, takes
 //! the keys out and forbids filling them in; [`ReadCache::end`], after it, puts the new
 //! values in and allows filling again. In between, reads of these keys go to the
-//! database, so what a reader sees changes at one moment only: SQLite's commit. A fill
+//! database, so what a reader sees changes at one moment only: the commit. A fill
 //! carries the version its fence had before the database was read, and is dropped if
-//! a write began since.
+//! a write began since. A change that is heard of only afterwards takes its keys out
+//! with [`ReadCache::invalidate`].
+//!
+//! An entry carries a stamp of its reader's, by which that one knows which entries were
+//! true at one moment.
 
 use super::locked;
 use bytes::Bytes;
@@ -62,9 +68,16 @@ impl Equivalent<Key> for KeyRef<'_> {
 #[derive(Clone)]
 struct ByBytes;
 
-impl Weighter<Key, Option<Bytes>> for ByBytes {
-    fn weight(&self, key: &Key, value: &Option<Bytes>) -> u64 {
-        let bytes = key.key.len() + value.as_ref().map_or(0, Bytes::len);
+/// What the cache keeps of a key.
+#[derive(Clone)]
+struct Entry {
+    value: Option<Bytes>,
+    stamp: u64,
+}
+
+impl Weighter<Key, Entry> for ByBytes {
+    fn weight(&self, key: &Key, entry: &Entry) -> u64 {
+        let bytes = key.key.len() + entry.value.as_ref().map_or(0, Bytes::len);
         ENTRY_OVERHEAD + bytes as u64
     }
 }
@@ -111,7 +124,7 @@ pub(super) struct Written {
 }
 
 pub(super) struct ReadCache {
-    entries: Cache<Key, Option<Bytes>, ByBytes>,
+    entries: Cache<Key, Entry, ByBytes>,
     fences: Box<[Mutex<Fence>]>,
     hasher: DefaultHashBuilder,
     /// Counts the groups of writes that began.
@@ -144,8 +157,16 @@ impl ReadCache {
     /// What is known of `key`.
     pub(super) fn get(&self, space: u32, key: &str) -> Lookup {
         match self.entries.get(&KeyRef { space, key }) {
-            Some(value) => Lookup::Known(value),
+            Some(entry) => Lookup::Known(entry.value),
             None => Lookup::Unknown,
+        }
+    }
+
+    /// What is known of `key`, if it was filled in with a stamp below `stamp`.
+    pub(super) fn get_before(&self, stamp: u64, space: u32, key: &str) -> Lookup {
+        match self.entries.get(&KeyRef { space, key }) {
+            Some(entry) if entry.stamp < stamp => Lookup::Known(entry.value),
+            _ => Lookup::Unknown,
         }
     }
 
@@ -167,6 +188,18 @@ impl ReadCache {
 
     /// Keeps what the database held, unless a write of the key began meanwhile.
     pub(super) fn fill(&self, fill: &Fill, space: u32, key: &str, value: Option<&Bytes>) {
+        self.fill_at(0, fill, space, key, value);
+    }
+
+    /// As [`ReadCache::fill`], with a stamp.
+    pub(super) fn fill_at(
+        &self,
+        stamp: u64,
+        fill: &Fill,
+        space: u32,
+        key: &str,
+        value: Option<&Bytes>,
+    ) {
         if !worth_caching(value) {
             return;
         }
@@ -177,7 +210,10 @@ impl ReadCache {
                     space,
                     key: key.into(),
                 },
-                value.cloned(),
+                Entry {
+                    value: value.cloned(),
+                    stamp,
+                },
             );
         }
     }
@@ -217,13 +253,24 @@ impl ReadCache {
                         space: *space,
                         key: key.as_str().into(),
                     },
-                    value,
+                    Entry { value, stamp: 0 },
                 );
             } else {
                 // An earlier write of the same group may have put its value in.
                 self.entries.remove(&KeyRef { space: *space, key });
             }
         }
+    }
+
+    /// Forgets `keys`, which somebody else has written; fills of them that are under way
+    /// are dropped.
+    pub(super) fn invalidate<'a>(&self, space: u32, keys: impl Iterator<Item = &'a str>) {
+        for key in keys {
+            let mut fence = locked(&self.fences[self.fence(space, key)]);
+            fence.version += 1;
+            self.entries.remove(&KeyRef { space, key });
+        }
+        self.sequence.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Forgets everything, fills under way included.
@@ -328,6 +375,30 @@ mod tests {
         cache.begin(group.iter());
         cache.end(group.iter(), true);
         assert_eq!(cache.get(1, "a"), Unknown);
+    }
+
+    #[test]
+    fn an_invalidation_ends_what_is_known_and_what_is_being_read() {
+        let cache = cache();
+        let old = Bytes::from_static(b"old");
+        let (first, before) = (cache.prepare(1, "a"), cache.sequence());
+        cache.fill(&first, 1, "a", Some(&old));
+        let second = cache.prepare(1, "a");
+        cache.invalidate(1, ["a"].into_iter());
+        assert_eq!(cache.get(1, "a"), Unknown);
+        assert_ne!(cache.sequence(), before);
+        cache.fill(&second, 1, "a", Some(&old));
+        assert_eq!(cache.get(1, "a"), Unknown, "it was read before the change");
+    }
+
+    #[test]
+    fn an_entry_is_known_to_those_who_came_after_its_stamp() {
+        let cache = cache();
+        let fill = cache.prepare(1, "a");
+        cache.fill_at(7, &fill, 1, "a", None);
+        assert_eq!(cache.get_before(7, 1, "a"), Unknown);
+        assert_eq!(cache.get_before(8, 1, "a"), Known(None));
+        assert_eq!(cache.get(1, "a"), Known(None));
     }
 
     #[test]

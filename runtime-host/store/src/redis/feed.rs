@@ -143,10 +143,10 @@ async fn prove(
     proven: &mut bool,
     first: &mut Option<SyncSender<Result<(), String>>>,
 ) -> String {
+    let mut doubted = true;
     loop {
         let beat = shared.lease.beat();
         let sent = Instant::now();
-        let mut lapsed = !*proven;
         let mut asked = std::pin::pin!(link.beat(beat));
         let mut answered = false;
         let give_up = tokio::time::sleep_until((sent + GIVE_UP).into());
@@ -164,18 +164,22 @@ async fn prove(
                     Ok(()) => answered = true,
                     Err(error) => return error.to_string(),
                 },
-                () = lapse, if !lapsed => {
-                    lapsed = true;
+                () = lapse, if !doubted => {
+                    doubted = true;
                     tracing::warn!(redis = %shared.address, "the change feed is in doubt");
                     shared.doubt();
                 },
                 () = &mut give_up => return "nothing comes by the feed".to_owned(),
             }
         }
+        if sent.elapsed() >= LEASE {
+            // So late that it proves nothing of now. All is in order again, it seems.
+            continue;
+        }
         // A process that was stopped finds the proof and the end of the lease together.
-        if lapsed || !shared.lease.holds() {
+        if doubted || !shared.lease.holds() {
             shared.regain(link, beat, sent);
-            *proven = true;
+            (*proven, doubted) = (true, false);
         } else {
             shared.lease.renew(beat, sent, LEASE);
         }

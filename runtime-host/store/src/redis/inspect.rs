@@ -1,7 +1,7 @@
 //! What a Redis is like, for those who are about to rely on it.
 
 use super::{OpenError, link};
-use redis::{AsyncConnectionConfig, InfoDict};
+use redis::{AsyncConnectionConfig, Client, InfoDict};
 use std::time::Duration;
 
 /// How long Redis may take to answer.
@@ -34,10 +34,21 @@ pub fn inspect(url: &str) -> Result<Inspection, OpenError> {
         address: address.clone(),
         reason,
     };
+    let info = std::thread::scope(|scope| {
+        // A thread of its own, for the caller's may serve a runtime already.
+        let asked = scope.spawn(|| ask(&client));
+        let asked = asked.join();
+        asked.unwrap_or_else(|_| Err("asking failed".to_owned()))
+    });
+    let info = info.map_err(failed)?;
+    Ok(judge(address, |name| info.get(name)))
+}
+
+fn ask(client: &Client) -> Result<InfoDict, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| failed(error.to_string()))?;
+        .map_err(|error| error.to_string())?;
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(TIMEOUT))
         .set_response_timeout(Some(TIMEOUT));
@@ -47,10 +58,9 @@ pub fn inspect(url: &str) -> Result<Inspection, OpenError> {
             .await?;
         redis::cmd("INFO").query_async(&mut connection).await
     };
-    let info: InfoDict = runtime
+    runtime
         .block_on(asked)
-        .map_err(|error: redis::RedisError| failed(error.to_string()))?;
-    Ok(judge(address, |name| info.get(name)))
+        .map_err(|error: redis::RedisError| error.to_string())
 }
 
 fn judge(address: String, info: impl Fn(&str) -> Option<String>) -> Inspection {

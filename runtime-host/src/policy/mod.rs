@@ -24,6 +24,7 @@ use answer::Answer;
 use memo::{Index, Memo, Verdict, Watcher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 use tenants::Tenants;
 use trace::{Occasion, Record, Trace};
 
@@ -105,9 +106,20 @@ impl Policy {
         self
     }
 
+    /// Whether changes are known to be heard of, so that what is remembered may be used. See
+    /// [`Store::proven_until`].
+    #[inline]
+    pub fn is_proven(&self) -> bool {
+        let until = self.store.proven_until();
+        until.is_none_or(|until| Instant::now() < until)
+    }
+
     /// The verdict, where it is remembered. Neither waits nor reads the store.
     #[inline]
     pub fn recall(&self, question: &Question) -> Option<Arc<Verdict>> {
+        if !self.is_proven() {
+            return None;
+        }
         let verdict = self.memo.recall(question)?;
         self.counters.recalled.fetch_add(1, Ordering::Relaxed);
         Some(verdict)

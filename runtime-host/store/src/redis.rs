@@ -13,10 +13,10 @@
 //! last; of that its own writes tell, in order and before they are acknowledged.
 //!
 //! That Redis tracks is best effort, and a connection may be dead without a sign. So the
-//! feed has a lease of [`LEASE`]: each [`BEAT_INTERVAL`] a key that nobody else writes is
-//! set, and its name must come back by the feed. No name, and what is known is in doubt:
-//! the cache is dropped, the listeners are told [`crate::Change::Lost`], and decisions can't read
-//! until the feed is proven again, when they are told once more. `FLUSHALL` is told the
+//! feed has a lease of [`LEASE`]: each [`BEAT_INTERVAL`] a key that is this host's alone is
+//! touched, and its name must come back by the feed. No name, and what is known is in doubt:
+//! the cache is dropped, the listeners are told [`crate::Change::Lost`], and decisions can't
+//! read until the feed is proven again, when they are told once more. `FLUSHALL` is told the
 //! same way.
 //!
 //! Durability: an acknowledged write has reached the memory of the Redis that is primary
@@ -25,7 +25,8 @@
 //! removal can be undone that way. [`inspect`] says what it finds.
 //!
 //! Absent on purpose: expiry, prefixes, scripts that write (the tracking would report them
-//! back), Redis Cluster (one batch is one transaction, over any keys) and Sentinel.
+//! back), Redis Cluster (one batch is one transaction, over any keys) and Sentinel
+//! (the client library speaks it, so that it would be one more way to make a [`link`]).
 
 mod feed;
 mod inspect;
@@ -53,7 +54,7 @@ pub const LEASE: Duration = Duration::from_secs(1);
 /// How often the feed is proven: three beats may be late before the lease is over.
 pub const BEAT_INTERVAL: Duration = Duration::from_millis(250);
 
-/// What the names of the keys begin with that prove the feed. No listing shows them, and no
+/// What the keys begin with that prove feeds, one of each host. No listing shows them, and no
 /// listener hears of them.
 pub const BEAT_PREFIX: &str = "sschat-feed/";
 
@@ -73,7 +74,7 @@ pub enum OpenError {
     },
 }
 
-/// What of the state is followed.
+/// Which Redis, and what of it is followed.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// `redis://` or, for TLS, `rediss://[user[:password]@]host[:port][/database]`.

@@ -150,6 +150,27 @@ async fn large_values_do_not_end_the_lease() {
     }
 }
 
+/// A full Redis takes no writes; what is there decides on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_redis_still_decides() {
+    let server = Server::start();
+    let store = server.space();
+    set(&*store, "a", "1").await;
+    server.redis.run(&["CONFIG", "SET", "maxmemory", "1"]);
+    let refused = store.set_many(vec![crate::store::entry("b", "1")]).await;
+    assert!(
+        matches!(refused, Err(sschat_store::StoreError::Unavailable(_))),
+        "{refused:?}"
+    );
+    // Two leases on, so by beats that came after it was full.
+    let full = std::time::Instant::now();
+    while full.elapsed() < 2 * sschat_store::redis::LEASE {
+        assert!(super::is_proven(&*store));
+        let values = super::read(&store, &["a"]).await.unwrap();
+        assert_eq!(values[0].as_deref(), Some(&b"1"[..]));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn it_logs_in_with_a_password() {
     let redis = Redis::start_with(&["--requirepass", "secret word"]);
@@ -194,6 +215,7 @@ async fn an_acl_user_needs_no_more_than_it_is_given() {
         "+mset",
         "+del",
         "+incrby",
+        "+pexpire",
         "+strlen",
         "+scan",
         "+watch",

@@ -1,6 +1,6 @@
 //! The change feed: connects, listens, proves, doubts, and connects again.
 
-use super::link::{Hear, Link};
+use super::link::{Hear, Link, pulse};
 use super::shared::{SPACE, Shared};
 use super::{BEAT_INTERVAL, BEAT_PREFIX, LEASE};
 use crate::Change;
@@ -71,8 +71,8 @@ async fn follow(
     name: &str,
     first: &mut Option<SyncSender<Result<(), String>>>,
 ) -> Ended {
-    let (heard, hearing) = watch::channel(0);
-    let hear = hear(Arc::clone(shared), name.to_owned(), heard);
+    let (heard, hearing) = watch::channel(0_u64);
+    let hear = hear(Arc::clone(shared), pulse(name), heard);
     let opening = Link::open(client, &shared.prefixes, name, hear);
     let link = match tokio::time::timeout(2 * GIVE_UP, opening).await {
         Ok(Ok(link)) => link,
@@ -89,9 +89,9 @@ async fn follow(
     }
 }
 
-/// What is done with what the feed of the link `name` says. Runs where the feed is read, in
-/// its order.
-fn hear(shared: Arc<Shared>, name: String, heard: watch::Sender<u64>) -> Hear {
+/// What is done with what a feed says, whose beats are told of `pulse`. Runs where the feed
+/// is read, in its order.
+fn hear(shared: Arc<Shared>, pulse: String, heard: watch::Sender<u64>) -> Hear {
     Arc::new(move |push: PushInfo| {
         if push.kind != PushKind::Invalidate {
             return;
@@ -101,7 +101,7 @@ fn hear(shared: Arc<Shared>, name: String, heard: watch::Sender<u64>) -> Hear {
             shared.lose();
             return;
         };
-        let mut beat = None;
+        let mut beat = false;
         let mut changed = Vec::with_capacity(keys.len());
         for key in keys {
             let Value::BulkString(key) = key else {
@@ -113,8 +113,8 @@ fn hear(shared: Arc<Shared>, name: String, heard: watch::Sender<u64>) -> Hear {
             };
             if !key.starts_with(BEAT_PREFIX) {
                 changed.push(key);
-            } else if let Some(number) = Link::beat_of(&name, &key) {
-                beat = beat.max(Some(number));
+            } else if key == pulse {
+                beat = true;
             }
         }
         if !changed.is_empty() {
@@ -124,13 +124,8 @@ fn hear(shared: Arc<Shared>, name: String, heard: watch::Sender<u64>) -> Hear {
             // Nobody here waits for the barriers: it is not ours to acknowledge.
             shared.listeners.tell(&Change::Keys(changed.into()));
         }
-        if let Some(beat) = beat {
-            // The key's expiry is told too, of a beat long past.
-            heard.send_if_modified(|last| {
-                let newer = beat > *last;
-                *last = beat.max(*last);
-                newer
-            });
+        if beat {
+            heard.send_modify(|beats| *beats += 1);
         }
     })
 }
@@ -147,7 +142,9 @@ async fn prove(
     loop {
         let beat = shared.lease.beat();
         let sent = Instant::now();
-        let mut asked = std::pin::pin!(link.beat(beat));
+        // One beat at a time, and each is told once: the next one heard is this one.
+        let before = *heard.borrow_and_update();
+        let mut asked = std::pin::pin!(link.beat());
         let mut answered = false;
         let give_up = tokio::time::sleep_until((sent + GIVE_UP).into());
         let mut give_up = std::pin::pin!(give_up);
@@ -155,7 +152,7 @@ async fn prove(
             let lapse = tokio::time::sleep_until(shared.lease.until().into());
             tokio::select! {
                 biased;
-                changed = heard.wait_for(|last| *last >= beat) => match changed {
+                changed = heard.wait_for(|beats| *beats > before) => match changed {
                     Ok(_) => break,
                     Err(_) => return "the feed ended".to_owned(),
                 },

@@ -19,9 +19,9 @@ const BUFFERED: usize = 1_024;
 /// How long one connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long a key that proves the feed stays: long enough to be there when the feed is
-/// looked into, short enough that those of a dead host are soon gone. In milliseconds.
-const BEAT_EXPIRY: u64 = 2_000;
+/// How long the key that proves the feed stays after the last beat: much longer than a link
+/// is waited for, so that its expiry is never taken for a beat. In milliseconds.
+const BEAT_EXPIRY: u64 = 60_000;
 
 /// Codes of refusals by a Redis that is not, or not yet, the one to talk to: a replica, one
 /// that loads its state, one whose primary is gone.
@@ -46,8 +46,8 @@ pub(super) fn client(url: &str) -> Result<Client, OpenError> {
 pub(super) struct Link {
     commands: MultiplexedConnection,
     feed: MultiplexedConnection,
-    /// What the names of this link's beats begin with.
-    beats: String,
+    /// The key of this link's beats.
+    pulse: String,
     broken: watch::Sender<bool>,
 }
 
@@ -80,7 +80,7 @@ impl Link {
             Ok::<_, ()>(())
         })
         .await?;
-        let beats = format!("{BEAT_PREFIX}{name}/");
+        let pulse = pulse(name);
         let tell = |error: RedisError| error.to_string();
         let role: Vec<Value> = redis::cmd("ROLE")
             .query_async(&mut commands)
@@ -97,14 +97,14 @@ impl Link {
             .query_async(&mut feed)
             .await
             .map_err(tell)?;
-        track(id, prefixes, &beats)
+        track(id, prefixes, &pulse)
             .exec_async(&mut commands)
             .await
             .map_err(|error| format!("it does not track keys: {error}"))?;
         Ok(Arc::new(Self {
             commands,
             feed,
-            beats,
+            pulse,
             broken,
         }))
     }
@@ -123,26 +123,34 @@ impl Link {
         commands: &Pipeline,
     ) -> Result<Vec<RedisResult<Value>>, RedisError> {
         let mut connection = self.commands.clone();
-        self.until_broken(commands.query_async(&mut connection))
-            .await
+        let replies = self
+            .until_broken(commands.query_async(&mut connection))
+            .await;
+        if replies.is_err() {
+            // Nobody knows what took effect, so what is known is in doubt.
+            self.break_off();
+        }
+        replies
     }
 
-    /// Sets the key of a beat, over the feed: the feed is told of it like of any other
+    /// Touches the key of the beats, over the feed: the feed is told of it like of any other
     /// client's write.
-    pub(super) async fn beat(&self, number: u64) -> Result<(), RedisError> {
+    ///
+    /// A new time to live is a change for which Redis needs no memory, so that the feed lives
+    /// on where Redis is full and takes no writes. Only a key that is not there is written.
+    pub(super) async fn beat(&self) -> Result<(), RedisError> {
         let mut connection = self.feed.clone();
+        let mut touch = redis::cmd("PEXPIRE");
+        touch.arg(&self.pulse).arg(BEAT_EXPIRY);
         let mut set = redis::cmd("SET");
-        set.arg(format!("{}{number}", self.beats))
-            .arg("")
-            .arg("PX")
-            .arg(BEAT_EXPIRY);
-        self.until_broken(set.exec_async(&mut connection)).await
-    }
-
-    /// The number of the beat that `key` belongs to, if it is one of this link's.
-    pub(super) fn beat_of(name: &str, key: &str) -> Option<u64> {
-        let rest = key.strip_prefix(BEAT_PREFIX)?.strip_prefix(name)?;
-        rest.strip_prefix('/')?.parse().ok()
+        set.arg(&self.pulse).arg("").arg("PX").arg(BEAT_EXPIRY);
+        let beaten = async {
+            if touch.query_async::<i64>(&mut connection).await? == 0 {
+                set.exec_async(&mut connection).await?;
+            }
+            Ok(())
+        };
+        self.until_broken(beaten).await
     }
 
     /// Gives the link up; calls that wait fail.
@@ -174,6 +182,11 @@ impl Link {
     }
 }
 
+/// The key of the beats of the link with this name.
+pub(super) fn pulse(name: &str) -> String {
+    format!("{BEAT_PREFIX}{name}")
+}
+
 /// Whether another Redis has to be talked to.
 pub(super) fn is_misplaced(error: &RedisError) -> bool {
     error.code().is_some_and(|code| MISPLACED.contains(&code))
@@ -196,12 +209,12 @@ async fn connect(
 }
 
 /// The command that starts the feed.
-fn track(feed: i64, prefixes: &[String], beats: &str) -> Cmd {
+fn track(feed: i64, prefixes: &[String], pulse: &str) -> Cmd {
     let mut track = redis::cmd("CLIENT");
     track.arg(&["TRACKING", "ON", "REDIRECT"]).arg(feed);
     track.arg(&["BCAST", "NOLOOP"]);
     if !prefixes.is_empty() {
-        for prefix in prefixes.iter().map(String::as_str).chain([beats]) {
+        for prefix in prefixes.iter().map(String::as_str).chain([pulse]) {
             track.arg("PREFIX").arg(prefix);
         }
     }

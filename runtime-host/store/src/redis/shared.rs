@@ -79,6 +79,14 @@ impl Shared {
     }
 
     async fn wait_for(&self, wanted: impl Fn(&State) -> bool) -> Result<Arc<Link>, StoreError> {
+        {
+            let state = self.state.borrow();
+            if let Some(link) = &state.link
+                && wanted(&state)
+            {
+                return Ok(Arc::clone(link));
+            }
+        }
         let mut state = self.state.subscribe();
         let found = state.wait_for(|state| state.closed || wanted(state));
         match tokio::time::timeout(PATIENCE, found).await {

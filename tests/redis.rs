@@ -6,6 +6,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -20,12 +21,22 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How many ports are tried: another process may take one that was free a moment ago.
 const PORTS: usize = 8;
 
+/// Makes an authority `ca.pem`, and a certificate for `localhost` that it vouches for.
+const CERTIFY: &str = "set -e
+key='-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes'
+openssl req -x509 $key -days 2 -keyout ca.key -out ca.pem -subj '/CN=Test authority'
+openssl req $key -keyout key.pem -out request.pem -subj '/CN=localhost'
+echo 'subjectAltName=DNS:localhost' > names
+openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out cert.pem";
+
 /// A running Redis. Dropping it kills it.
 #[derive(Debug)]
 pub struct Redis {
     folder: TempDir,
     port: u16,
     arguments: Vec<String>,
+    /// The certificates, where it speaks TLS and nothing else.
+    tls: Option<TempDir>,
     /// `None` while it is down.
     child: Option<Child>,
 }
@@ -44,10 +55,30 @@ impl Redis {
 
     /// Starts an empty Redis with these arguments.
     pub fn start_with(arguments: &[&str]) -> Self {
+        Self::start_on(arguments, None)
+    }
+
+    /// Starts an empty Redis that speaks TLS alone.
+    pub fn start_tls() -> Self {
+        let certificates = TempDir::new().unwrap();
+        let made = Command::new("sh")
+            .args(["-c", CERTIFY])
+            .current_dir(certificates.path())
+            .output()
+            .unwrap();
+        assert!(
+            made.status.success(),
+            "openssl makes certificates: {made:?}"
+        );
+        Self::start_on(&[], Some(certificates))
+    }
+
+    fn start_on(arguments: &[&str], tls: Option<TempDir>) -> Self {
         let mut redis = Self {
             folder: TempDir::new().unwrap(),
             port: 0,
             arguments: arguments.iter().map(|&it| it.to_owned()).collect(),
+            tls,
             child: None,
         };
         for _ in 0..PORTS {
@@ -61,7 +92,16 @@ impl Redis {
 
     /// `redis://…`
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        match self.tls {
+            Some(_) => format!("rediss://localhost:{}", self.port),
+            None => format!("redis://127.0.0.1:{}", self.port),
+        }
+    }
+
+    /// The certificate of the authority that vouches for a Redis with TLS.
+    pub fn authority(&self) -> PathBuf {
+        let tls = self.tls.as_ref().expect("it speaks TLS");
+        tls.path().join("ca.pem")
     }
 
     /// The port that it listens on.
@@ -145,8 +185,25 @@ impl Redis {
     /// Starts the process; says whether it serves.
     fn launch(&mut self) -> bool {
         assert!(self.child.is_none(), "it runs already");
-        let mut child = Command::new("redis-server")
-            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
+        let mut command = Command::new("redis-server");
+        let port = self.port.to_string();
+        match &self.tls {
+            None => command.args(["--port", &port]),
+            Some(tls) => command
+                .args([
+                    "--port",
+                    "0",
+                    "--tls-port",
+                    &port,
+                    "--tls-auth-clients",
+                    "no",
+                ])
+                .args(["--tls-cert-file".into(), tls.path().join("cert.pem")])
+                .args(["--tls-key-file".into(), tls.path().join("key.pem")])
+                .args(["--tls-ca-cert-file".into(), tls.path().join("ca.pem")]),
+        };
+        let mut child = command
+            .args(["--bind", "127.0.0.1"])
             .args(["--save", "", "--loglevel", "notice"])
             .arg("--dir")
             .arg(self.folder.path())

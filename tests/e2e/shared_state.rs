@@ -34,9 +34,12 @@ impl Shared {
         path.to_str().unwrap().to_owned()
     }
 
+    fn options(&self) -> Options {
+        Options::new().arg("--runtime-config-file").arg(self.file())
+    }
+
     async fn host(&self) -> Host {
-        let options = Options::new().arg("--runtime-config-file").arg(self.file());
-        Host::start(options).await
+        Host::start(self.options()).await
     }
 
     /// Reads of any kind that Redis has answered.
@@ -154,6 +157,24 @@ async fn a_state_that_is_gone_ends_its_sessions() {
     let mut a = Chat::as_user(&host, &alice).await;
     shared.redis.run(&["FLUSHALL"]);
     a.expect_close(REVOKED).await;
+}
+
+#[tokio::test]
+async fn a_redis_with_tls_has_to_prove_itself() {
+    let shared = Shared::on(Redis::start_tls());
+    let authority = shared.redis.authority();
+    let trusting = shared
+        .options()
+        .env("SSL_CERT_FILE", authority.to_str().unwrap());
+    let host = Host::start(trusting).await;
+    let app = App::register(&host).await;
+    let (room, [alice, bob]) = app.room_of().await;
+    let mut a = Chat::as_user(&host, &alice).await;
+    let mut b = Chat::as_user(&host, &bob).await;
+    a.say(&room, "hello").await;
+    b.expect_message("hello", &alice, &room).await;
+    let (status, said) = Host::refused(shared.options()).await;
+    assert!(!status.success() && said.contains("certificate"), "{said}");
 }
 
 #[tokio::test]

@@ -24,7 +24,6 @@ use answer::Answer;
 use memo::{Index, Memo, Verdict, Watcher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 use tenants::Tenants;
 use trace::{Occasion, Record, Trace};
 
@@ -106,21 +105,11 @@ impl Policy {
         self
     }
 
-    /// Whether changes are known to be heard of, so that what is remembered may be used. See
-    /// [`Store::proven_until`].
-    #[inline]
-    pub fn is_proven(&self) -> bool {
-        let until = self.store.proven_until();
-        until.is_none_or(|until| Instant::now() < until)
-    }
-
     /// The verdict, where it is remembered. Neither waits nor reads the store.
     #[inline]
     pub fn recall(&self, question: &Question) -> Option<Arc<Verdict>> {
-        if !self.is_proven() {
-            return None;
-        }
-        let verdict = self.memo.recall(question)?;
+        let known = self.memo.recall(question);
+        let verdict = known.filter(|_| self.store.is_proven())?;
         self.counters.recalled.fetch_add(1, Ordering::Relaxed);
         Some(verdict)
     }

@@ -110,6 +110,13 @@ pub trait Store: Send + Sync + 'static {
     fn proven_until(&self) -> Option<Instant> {
         None
     }
+
+    /// Whether the change feed is proven now, so that what was derived from reads and has
+    /// not been ended by a change may be used.
+    fn is_proven(&self) -> bool {
+        let until = self.proven_until();
+        until.is_none_or(|until| Instant::now() < until)
+    }
 }
 
 /// A store whose reads end on the spot, in the memory or on the disk of this machine. For

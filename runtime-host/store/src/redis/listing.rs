@@ -21,7 +21,10 @@ impl Shared {
     ) -> Result<Vec<String>, StoreError> {
         let mut smallest: BTreeSet<String> = BTreeSet::new();
         let mut cursor: u64 = 0;
-        while limit > 0 {
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        loop {
             let link = self.link().await?;
             let mut scan = redis::cmd("SCAN");
             scan.arg(cursor).arg("COUNT").arg(KEYS_AT_ONCE);

@@ -1,6 +1,6 @@
 //! What the black-box tests stand on: the real binary as a child process, a
 //! plain HTTP client, a WebSocket client that shares no code with the host, raw
-//! frames for those it would refuse to send, tokens, and a browser.
+//! frames for those it would refuse to send, tokens, a browser, and a Redis of one's own.
 //!
 //! Absent on purpose: anything of the host's own code. These tests know the
 //! contract (README, `DESIGN`'s tables, RFC 6455) and the binary, nothing else.
@@ -15,6 +15,7 @@ pub mod deadline;
 pub mod host;
 pub mod policy;
 pub mod raw;
+pub mod redis;
 pub mod rest;
 pub mod schema;
 pub mod token;
@@ -24,4 +25,5 @@ pub use chat::Chat;
 pub use deadline::within;
 pub use host::{Host, Options};
 pub use raw::{Frame, RawSocket};
+pub use redis::Redis;
 pub use rest::{Answer, Rest};

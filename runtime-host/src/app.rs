@@ -1,14 +1,16 @@
 //! The one file that chooses implementations and joins the parts into a host.
 
+mod stores;
+
 use crate::broker::memory::MemoryBroker;
 use crate::broker::{Broker, Channels};
 use crate::cli::{COMPILE, RuntimeArgs};
 use crate::config::Config;
 use crate::desk::PolicyDesk;
 use crate::http::upgrade::{self, Adopt, Upgraded};
-use crate::http::{Bound, Parts, Readiness, Server};
+use crate::http::{Bound, Parts, Server};
 use crate::manifest::Manifest;
-use crate::manifest::runtime::{RuntimeConfig, StoreConfig};
+use crate::manifest::runtime::RuntimeConfig;
 use crate::manifest::variables::Values;
 use crate::mount;
 use crate::node::{self, Node, Opening, Post, Reach, Sessions};
@@ -17,18 +19,16 @@ use crate::policy::grants::Grants as StandingGrants;
 use crate::policy::tenants::Tenants;
 use crate::policy::trace::Connection;
 use crate::socket::{self, Prepared, Shards};
-use crate::store::sqlite::SqliteStores;
 use crate::store::{ChangeListener, Store};
 use crate::wasm::authority::AuthorityPool;
 use crate::wasm::engine::{EngineSettings, Engines};
 use crate::wasm::policy::{PolicyPool, Workshop};
-use crate::wasm::rest::Stores;
 use anyhow::{Context, bail};
-use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use stores::OpenStores;
 
 /// The folder of compiled code within the state folder.
 const CACHE: &str = "cache";
@@ -72,7 +72,7 @@ impl App {
             cache: Some(state_dir.join(CACHE)),
             instances: mount::pool_size(manifest, &config.rest),
         })?;
-        let stores = OpenStores::open(&runtime)?;
+        let stores = OpenStores::open(&runtime, reads(manifest))?;
         let mounts = mount::mount_all(manifest, config.rest, &engines, &stores.labels, values)?;
         let authority = open_authority(manifest, &engines)?;
         let label = authority.label.clone();
@@ -154,73 +154,6 @@ impl App {
     }
 }
 
-/// The key-value stores of the application, by label.
-struct OpenStores {
-    /// By database file, for two labels may share one.
-    databases: HashMap<PathBuf, SqliteStores>,
-    labels: Stores,
-    /// The database file behind each label.
-    files: HashMap<String, PathBuf>,
-}
-
-impl OpenStores {
-    fn open(runtime: &RuntimeConfig) -> anyhow::Result<Self> {
-        let mut databases: HashMap<PathBuf, SqliteStores> = HashMap::new();
-        let mut labels = Stores::new();
-        let mut files = HashMap::new();
-        for (label, store) in &runtime.stores {
-            match store {
-                StoreConfig::Sqlite { path } => {
-                    if !databases.contains_key(path) {
-                        databases.insert(path.clone(), SqliteStores::open(path)?);
-                    }
-                    if let Some(database) = databases.get(path) {
-                        labels.insert(label.clone(), database.space(label));
-                        files.insert(label.to_string(), path.clone());
-                    }
-                }
-                StoreConfig::Redis { .. } => {
-                    bail!("key_value_store.{label}: the type redis is not built in yet; use spin")
-                }
-            }
-        }
-        Ok(Self {
-            databases,
-            labels,
-            files,
-        })
-    }
-
-    /// Tells `listener` of every change under `label`.
-    fn listen(&self, label: &str, listener: Arc<dyn ChangeListener>) {
-        if let Some(path) = self.files.get(label)
-            && let Some(database) = self.databases.get(path)
-        {
-            database.listen(label, listener);
-        }
-    }
-
-    fn readiness(&self) -> Readiness {
-        let stores: Vec<Arc<dyn Store>> = self.labels.values().cloned().collect();
-        Arc::new(move || {
-            let stores = stores.clone();
-            Box::pin(async move {
-                for store in &stores {
-                    let read = store.get("readiness").await;
-                    read.map_err(|error| error.to_string())?;
-                }
-                Ok(())
-            })
-        })
-    }
-
-    fn close(&self) {
-        for database in self.databases.values() {
-            database.close();
-        }
-    }
-}
-
 /// Where upgraded connections go.
 struct Door(Arc<Shards<Sessions>>);
 
@@ -242,6 +175,12 @@ impl Adopt for Door {
         };
         self.0.adopt(upgraded.stream, upgraded.read, opening);
     }
+}
+
+/// What the keys begin with that decisions depend on.
+fn reads(manifest: &Manifest) -> &[String] {
+    let authority = manifest.authority();
+    authority.map_or(&[], |(_, component)| &component.reads[..])
 }
 
 /// The authority, and the label of the store that it decides over.

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod policy;
+mod redis;
 mod sqlite;
 mod store;
 mod verdicts;

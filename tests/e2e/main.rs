@@ -17,4 +17,5 @@ mod page;
 mod policies;
 mod rest;
 mod seed_protocol;
+mod shared_state;
 mod websocket;

@@ -2,16 +2,18 @@
 //!
 //! Looks at manifest, runtime configuration, variables, settings, routes, and at every
 //! component: whether its file is there and compiles, whether all its imports are offered,
-//! and whether it exports what its role needs. Opens no store and writes nothing.
+//! and whether it exports what its role needs. A Redis is asked what it is like, and what may
+//! cost data there is said as a warning. Opens no store and writes nothing.
 
 use super::{CheckArgs, Cli, Command};
 use crate::app::NO_AUTHORITY;
 use crate::config::Config;
 use crate::http::router::Router;
-use crate::manifest::runtime::RuntimeConfig;
+use crate::manifest::runtime::{RuntimeConfig, StoreConfig};
 use crate::manifest::variables::Values;
 use crate::manifest::{Component, Manifest, Role};
 use crate::mount;
+use crate::store::redis;
 use crate::wasm::authority::AuthorityPool;
 use crate::wasm::engine::{EngineSettings, Engines};
 use crate::wasm::rest::{RestComponent, RestLimits, Stores};
@@ -60,6 +62,7 @@ impl<'a> Check<'a> {
     fn findings(mut self) -> Vec<String> {
         self.settings();
         self.routes();
+        self.stores();
         if self.manifest.authority().is_none() {
             let file = self.manifest.file.display();
             self.findings.push(format!("{file}: {NO_AUTHORITY}"));
@@ -87,6 +90,31 @@ impl<'a> Check<'a> {
         {
             let config = Config::new(&args, &self.manifest.settings);
             keep(config, &mut self.findings);
+        }
+    }
+
+    /// What the stores of other processes are like.
+    fn stores(&mut self) {
+        let Some(runtime) = &self.runtime else {
+            return;
+        };
+        for (label, store) in &runtime.stores {
+            let StoreConfig::Redis { url } = store else {
+                continue;
+            };
+            let label = format!("key_value_store.{label}");
+            match redis::inspect(url) {
+                Ok(found) => {
+                    println!("{label}: Redis {} at {}", found.version, found.address);
+                    for warning in found.warnings {
+                        eprintln!("{label}: warning: {warning}");
+                    }
+                    let errors = found.errors.into_iter();
+                    self.findings
+                        .extend(errors.map(|error| format!("{label}: {error}")));
+                }
+                Err(error) => self.findings.push(format!("{label}: {error}")),
+            }
         }
     }
 

@@ -65,6 +65,9 @@ pub struct Component {
     pub keeps_policies: bool,
     /// `tool.sschat.reuse`.
     pub reuse: Reuse,
+    /// `tool.sschat.reads`: what the keys begin with that the authority reads. A store that
+    /// others write to follows no others, and lets it read no others. Empty: all keys.
+    pub reads: Vec<String>,
     /// Where the table stands.
     pub line: usize,
 }
@@ -96,10 +99,12 @@ impl Component {
             sweep: None,
             reuse: Reuse::default(),
             keeps_policies: false,
+            reads: Vec::new(),
             line: table.line(),
         };
         if let Some(own) = own {
-            own.only(&["role", "sweep", "reuse", "keeps_policies"])?;
+            own.only(&["role", "sweep", "reuse", "keeps_policies", "reads"])?;
+            component.reads = strings(&own, "reads")?;
             if let Some(role) = own.get("role")? {
                 component.role = read_role(&role)?;
             }

@@ -113,7 +113,8 @@ impl Policy {
     /// The verdict, where it is remembered. Neither waits nor reads the store.
     #[inline]
     pub fn recall(&self, question: &Question) -> Option<Arc<Verdict>> {
-        let verdict = self.memo.recall(question)?;
+        let known = self.memo.recall(question);
+        let verdict = known.filter(|_| self.store.is_proven())?;
         self.counters.recalled.fetch_add(1, Ordering::Relaxed);
         Some(verdict)
     }

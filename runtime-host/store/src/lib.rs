@@ -6,13 +6,17 @@
 //! components (invariant 1). One file per implementation stands beside it; the
 //! contract suite in `tests/contract` runs over all of them.
 
+mod cache;
 mod counter;
 mod limits;
+mod listeners;
+pub mod redis;
 pub mod sqlite;
 
 use bytes::Bytes;
 use futures::future::{BoxFuture, Shared};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 /// The longest key, in bytes. Twice what the longest key of the data model needs.
 pub const KEY_LIMIT: usize = 512;
@@ -71,6 +75,11 @@ pub trait Store: Send + Sync + 'static {
     fn get_many<'a>(&'a self, keys: &'a [String]) -> StoreFuture<'a, Vec<Option<Bytes>>>;
 
     /// [`Store::get_many`] for a thread that may block; never call it on an async worker.
+    ///
+    /// For decisions, which follow the change feed. Where other processes write to the
+    /// state too, the values are those of one moment that no change has been heard to end:
+    /// they lag behind a write of another process by as much as the feed does. Fails while
+    /// the feed is in doubt, for no change would end what was read then.
     fn get_many_blocking(&self, keys: &[String]) -> Result<Vec<Option<Bytes>>, StoreError>;
 
     /// Writes all `entries` or none, as one change. Of two entries for one key the later wins.
@@ -90,6 +99,24 @@ pub trait Store: Send + Sync + 'static {
     /// At most `limit` keys in ascending byte order, those after `after`.
     /// No snapshot is held between pages: a key that exists throughout is listed once.
     fn keys<'a>(&'a self, after: Option<&'a str>, limit: usize) -> StoreFuture<'a, Vec<String>>;
+
+    /// Until when the change feed is proven: every change made before now has been told or
+    /// will be told before this moment. `None` where there is nothing to prove, because no
+    /// other process writes to this state.
+    ///
+    /// A moment that has passed means that changes may be missing, though [`Change::Lost`]
+    /// need not have been told yet (a process that was stopped tells nothing). It moves on
+    /// from there only after [`Change::Lost`] was told. Costs an atomic load.
+    fn proven_until(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Whether the change feed is proven now, so that what was derived from reads and has
+    /// not been ended by a change may be used.
+    fn is_proven(&self) -> bool {
+        let until = self.proven_until();
+        until.is_none_or(|until| Instant::now() < until)
+    }
 }
 
 /// A store whose reads end on the spot, in the memory or on the disk of this machine. For
@@ -105,7 +132,9 @@ pub enum Change {
     /// These keys were written or removed, in one commit. A call that changed
     /// nothing (a refused swap, a deletion of absent keys) may tell nothing.
     Keys(Arc<[String]>),
-    /// Changes may have been missed: everything known before is in doubt.
+    /// Changes may have been missed: everything known before is in doubt. Told when that is
+    /// noticed and, by a store whose feed has to be proven, once more when the feed is: what
+    /// was read in between is in doubt as well.
     Lost,
 }
 
@@ -117,4 +146,9 @@ pub trait ChangeListener: Send + Sync + 'static {
     /// Called in commit order, after the commit and before the write is acknowledged.
     /// Must not block. The acknowledgement waits for the returned barrier.
     fn changed(&self, change: &Change) -> Option<Barrier>;
+}
+
+/// A lock whose holder panicked is as good as any: nothing here is left half done.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,7 +11,6 @@
 //! Absent on purpose: expiry, prefixes, a connection per label, and any way to write
 //! past the one thread.
 
-mod cache;
 mod connection;
 mod readers;
 mod shared;
@@ -20,13 +19,13 @@ mod writer;
 
 pub use connection::OpenError;
 
-use super::{ChangeListener, Store, StoreError};
+use super::{ChangeListener, Store, StoreError, locked};
 use shared::{Shared, Space};
 use space::SqliteStore;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use tokio::sync::{Semaphore, oneshot};
 use writer::{Answer, Message, Operation, Outcome, Write, Writer};
@@ -83,7 +82,7 @@ impl SqliteStores {
     /// Tells `listener` of every change of the key space `label` that is acknowledged
     /// from now on.
     pub fn listen(&self, label: &str, listener: Arc<dyn ChangeListener>) {
-        self.database.shared.space(label).listen(listener);
+        self.database.shared.space(label).listeners.add(listener);
     }
 
     /// How many transactions were committed since the database was opened, one flush to
@@ -167,11 +166,6 @@ impl Drop for Database {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-/// A lock whose holder panicked is as good as any: nothing here is left half done.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn unavailable(path: &Path, error: &rusqlite::Error) -> StoreError {

@@ -4,8 +4,8 @@
 //! microseconds and runs on the thread that asks.
 
 use super::connection::{FIRST_KEYS, GET, NEXT_KEYS, OpenError, open_reader};
-use super::{locked, unavailable};
-use crate::{StoreError, limits};
+use super::unavailable;
+use crate::{StoreError, limits, locked};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::path::{Path, PathBuf};

@@ -1,14 +1,14 @@
 //! What the writer and the readers both use, and who listens to which key space.
 
-use super::cache::ReadCache;
 use super::connection::OpenError;
-use super::locked;
 use super::readers::Readers;
-use crate::{Barrier, Change, ChangeListener};
+use crate::cache::ReadCache;
+use crate::listeners::Listeners;
+use crate::{Change, locked};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex};
 
 /// The state of one open database file.
 pub(super) struct Shared {
@@ -25,38 +25,7 @@ pub(super) struct Space {
     /// Stands for the label in the cache.
     pub(super) number: u32,
     pub(super) label: String,
-    /// Exchanged as a whole, so that a listener can be told without holding the lock.
-    listeners: RwLock<Arc<[Arc<dyn ChangeListener>]>>,
-}
-
-impl Space {
-    pub(super) fn listen(&self, listener: Arc<dyn ChangeListener>) {
-        let mut listeners = self
-            .listeners
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        *listeners = listeners.iter().cloned().chain([listener]).collect();
-    }
-
-    /// Tells every listener of `change`; returns what is to be waited for.
-    pub(super) fn tell(&self, change: &Change) -> Vec<Barrier> {
-        let listeners = self
-            .listeners
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        listeners
-            .iter()
-            .filter_map(|listener| listener.changed(change))
-            .collect()
-    }
-
-    fn forget_listeners(&self) {
-        *self
-            .listeners
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = Arc::from([]);
-    }
+    pub(super) listeners: Listeners,
 }
 
 impl Shared {
@@ -80,11 +49,10 @@ impl Shared {
             return Arc::clone(space);
         }
         let number = u32::try_from(spaces.len()).unwrap_or(u32::MAX);
-        let listeners = RwLock::new(Arc::from([]));
         let space = Arc::new(Space {
             number,
             label: label.to_owned(),
-            listeners,
+            listeners: Listeners::default(),
         });
         spaces.insert(label.to_owned(), Arc::clone(&space));
         space
@@ -99,7 +67,7 @@ impl Shared {
         self.cache.clear();
         let spaces: Vec<_> = locked(&self.spaces).values().cloned().collect();
         for space in spaces {
-            space.tell(&Change::Lost);
+            space.listeners.tell(&Change::Lost);
         }
     }
 
@@ -113,6 +81,6 @@ impl Shared {
     pub(super) fn forget_listeners(&self) {
         locked(&self.spaces)
             .values()
-            .for_each(|space| space.forget_listeners());
+            .for_each(|space| space.listeners.forget());
     }
 }

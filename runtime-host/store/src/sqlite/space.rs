@@ -1,9 +1,9 @@
 //! One key space as a [`Store`]: reads run on the caller's thread, writes go to the queue.
 
 use super::Database;
-use super::cache::Lookup;
 use super::shared::{Shared, Space};
 use super::writer::{Outcome, Write};
+use crate::cache::Lookup;
 use crate::{LocalStore, Store, StoreError, StoreFuture, limits};
 use bytes::Bytes;
 use std::future::ready;

@@ -5,11 +5,11 @@
 //! listeners in commit order and then answers. It never waits for a barrier: whoever
 //! asked for the write does.
 
-use super::cache::Written;
 use super::connection::{DATA_VERSION, DELETE, SET};
 use super::readers::read;
 use super::shared::{Shared, Space};
 use super::unavailable;
+use crate::cache::Written;
 use crate::{Barrier, Change, StoreError, counter};
 use bytes::Bytes;
 use rusqlite::{Connection, TransactionBehavior, params};
@@ -209,7 +209,7 @@ impl Writer {
             .map(|mut applied| {
                 let written = std::mem::take(&mut applied.written);
                 let barriers = match change(written) {
-                    Some(change) => applied.space.tell(&change),
+                    Some(change) => applied.space.listeners.tell(&change),
                     None => Vec::new(),
                 };
                 (applied, barriers)
@@ -241,7 +241,7 @@ impl Writer {
                 barriers = match told.iter().find(|(number, _)| *number == space.number) {
                     Some((_, barriers)) => barriers.clone(),
                     None => {
-                        let barriers = space.tell(&Change::Lost);
+                        let barriers = space.listeners.tell(&Change::Lost);
                         told.push((space.number, barriers.clone()));
                         barriers
                     }

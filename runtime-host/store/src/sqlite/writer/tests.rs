@@ -53,7 +53,7 @@ fn a_full_file_undoes_the_group_and_spares_the_next() {
     let (_folder, mut writer) = limited_writer();
     let space = writer.shared.space("default");
     let recorder = Arc::new(Recorder::default());
-    space.listen(recorder.clone());
+    space.listeners.add(recorder.clone());
 
     let operations = [("a", 10), ("large", 1 << 20), ("b", 10)];
     let operations = operations.map(|(key, length)| set(&space, key, length));

@@ -1,14 +1,20 @@
-//! The read cache: exact, because this process is the only writer.
+//! The read cache that the stores share.
 //!
 //! Owns the cached values and the fences that keep them true. Evicting is left to
-//! `quick_cache`; nothing here depends on what it keeps.
+//! `quick_cache`; nothing here depends on what it keeps. Whether what it holds may be
+//! believed is the store's to know: SQLite's is exact, because this process is the only
+//! writer; Redis' as long as its change feed proves itself alive.
 //!
 //! A write passes through three steps. [`ReadCache::begin`], before the commit, takes
 //! the keys out and forbids filling them in; [`ReadCache::end`], after it, puts the new
 //! values in and allows filling again. In between, reads of these keys go to the
-//! database, so what a reader sees changes at one moment only: SQLite's commit. A fill
+//! database, so what a reader sees changes at one moment only: the commit. A fill
 //! carries the version its fence had before the database was read, and is dropped if
-//! a write began since.
+//! a write began since. A change that is heard of only afterwards takes its keys out
+//! with [`ReadCache::invalidate`].
+//!
+//! An entry carries a stamp of its reader's, by which that one knows which entries were
+//! true at one moment.
 
 use super::locked;
 use bytes::Bytes;
@@ -62,9 +68,16 @@ impl Equivalent<Key> for KeyRef<'_> {
 #[derive(Clone)]
 struct ByBytes;
 
-impl Weighter<Key, Option<Bytes>> for ByBytes {
-    fn weight(&self, key: &Key, value: &Option<Bytes>) -> u64 {
-        let bytes = key.key.len() + value.as_ref().map_or(0, Bytes::len);
+/// What the cache keeps of a key.
+#[derive(Clone)]
+struct Entry {
+    value: Option<Bytes>,
+    stamp: u64,
+}
+
+impl Weighter<Key, Entry> for ByBytes {
+    fn weight(&self, key: &Key, entry: &Entry) -> u64 {
+        let bytes = key.key.len() + entry.value.as_ref().map_or(0, Bytes::len);
         ENTRY_OVERHEAD + bytes as u64
     }
 }
@@ -111,7 +124,7 @@ pub(super) struct Written {
 }
 
 pub(super) struct ReadCache {
-    entries: Cache<Key, Option<Bytes>, ByBytes>,
+    entries: Cache<Key, Entry, ByBytes>,
     fences: Box<[Mutex<Fence>]>,
     hasher: DefaultHashBuilder,
     /// Counts the groups of writes that began.
@@ -144,8 +157,16 @@ impl ReadCache {
     /// What is known of `key`.
     pub(super) fn get(&self, space: u32, key: &str) -> Lookup {
         match self.entries.get(&KeyRef { space, key }) {
-            Some(value) => Lookup::Known(value),
+            Some(entry) => Lookup::Known(entry.value),
             None => Lookup::Unknown,
+        }
+    }
+
+    /// What is known of `key`, if it was filled in with a stamp below `stamp`.
+    pub(super) fn get_before(&self, stamp: u64, space: u32, key: &str) -> Lookup {
+        match self.entries.get(&KeyRef { space, key }) {
+            Some(entry) if entry.stamp < stamp => Lookup::Known(entry.value),
+            _ => Lookup::Unknown,
         }
     }
 
@@ -167,6 +188,18 @@ impl ReadCache {
 
     /// Keeps what the database held, unless a write of the key began meanwhile.
     pub(super) fn fill(&self, fill: &Fill, space: u32, key: &str, value: Option<&Bytes>) {
+        self.fill_at(0, fill, space, key, value);
+    }
+
+    /// As [`ReadCache::fill`], with a stamp.
+    pub(super) fn fill_at(
+        &self,
+        stamp: u64,
+        fill: &Fill,
+        space: u32,
+        key: &str,
+        value: Option<&Bytes>,
+    ) {
         if !worth_caching(value) {
             return;
         }
@@ -177,7 +210,10 @@ impl ReadCache {
                     space,
                     key: key.into(),
                 },
-                value.cloned(),
+                Entry {
+                    value: value.cloned(),
+                    stamp,
+                },
             );
         }
     }
@@ -217,13 +253,24 @@ impl ReadCache {
                         space: *space,
                         key: key.as_str().into(),
                     },
-                    value,
+                    Entry { value, stamp: 0 },
                 );
             } else {
                 // An earlier write of the same group may have put its value in.
                 self.entries.remove(&KeyRef { space: *space, key });
             }
         }
+    }
+
+    /// Forgets `keys`, which somebody else has written; fills of them that are under way
+    /// are dropped.
+    pub(super) fn invalidate<'a>(&self, space: u32, keys: impl Iterator<Item = &'a str>) {
+        for key in keys {
+            let mut fence = locked(&self.fences[self.fence(space, key)]);
+            fence.version += 1;
+            self.entries.remove(&KeyRef { space, key });
+        }
+        self.sequence.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Forgets everything, fills under way included.
@@ -246,109 +293,4 @@ fn worth_caching(value: Option<&Bytes>) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::Lookup::{Known, Unknown};
-    use super::{CACHE_BYTES, CACHED_VALUE_LIMIT, ReadCache, Written};
-    use bytes::Bytes;
-
-    fn cache() -> ReadCache {
-        ReadCache::new().unwrap()
-    }
-
-    fn written(key: &str, value: Option<&'static [u8]>) -> Written {
-        Written {
-            space: 1,
-            key: key.to_owned(),
-            value: value.map(Bytes::from_static),
-        }
-    }
-
-    #[test]
-    fn absence_is_cached_per_space() {
-        let cache = cache();
-        let fill = cache.prepare(1, "a");
-        cache.fill(&fill, 1, "a", None);
-        assert_eq!(cache.get(1, "a"), Known(None));
-        assert_eq!(cache.get(2, "a"), Unknown);
-    }
-
-    #[test]
-    fn a_fill_that_races_a_write_loses() {
-        let cache = cache();
-        let old = Bytes::from_static(b"old");
-        let write = [written("a", Some(b"new"))];
-
-        let before = cache.prepare(1, "a");
-        cache.begin(write.iter());
-        let during = cache.prepare(1, "a");
-        cache.fill(&before, 1, "a", Some(&old));
-        cache.fill(&during, 1, "a", Some(&old));
-        assert_eq!(
-            cache.get(1, "a"),
-            Unknown,
-            "a key being written is not filled in"
-        );
-
-        cache.end(write.iter(), true);
-        cache.fill(&before, 1, "a", Some(&old));
-        cache.fill(&during, 1, "a", Some(&old));
-        assert_eq!(cache.get(1, "a"), Known(Some(Bytes::from_static(b"new"))));
-    }
-
-    #[test]
-    fn a_write_that_failed_leaves_nothing() {
-        let cache = cache();
-        let fill = cache.prepare(1, "a");
-        cache.fill(&fill, 1, "a", None);
-        let write = [written("a", Some(b"new"))];
-        cache.begin(write.iter());
-        cache.end(write.iter(), false);
-        assert_eq!(cache.get(1, "a"), Unknown);
-        let fill = cache.prepare(1, "a");
-        cache.fill(&fill, 1, "a", None);
-        assert_eq!(cache.get(1, "a"), Known(None), "filling is allowed again");
-    }
-
-    #[test]
-    fn the_sequence_moves_between_removal_and_commit() {
-        let cache = cache();
-        let before = cache.sequence();
-        cache.begin([written("a", None)].iter());
-        assert_ne!(cache.sequence(), before);
-    }
-
-    #[test]
-    fn a_key_written_twice_in_a_group_has_the_last_value() {
-        let cache = cache();
-        let large = Written {
-            value: Some(vec![0; CACHED_VALUE_LIMIT + 1].into()),
-            ..written("a", None)
-        };
-        let group = [written("a", Some(b"first")), large];
-        cache.begin(group.iter());
-        cache.end(group.iter(), true);
-        assert_eq!(cache.get(1, "a"), Unknown);
-    }
-
-    #[test]
-    fn clearing_stops_fills_under_way() {
-        let cache = cache();
-        let fill = cache.prepare(1, "a");
-        cache.clear();
-        cache.fill(&fill, 1, "a", None);
-        assert_eq!(cache.get(1, "a"), Unknown);
-    }
-
-    #[test]
-    fn memory_is_bounded_by_bytes() {
-        let cache = cache();
-        let value = Bytes::from(vec![7; 64 << 10]);
-        for number in 0..4_096 {
-            let key = number.to_string();
-            let fill = cache.prepare(1, &key);
-            cache.fill(&fill, 1, &key, Some(&value));
-        }
-        assert!(cache.entries.weight() <= CACHE_BYTES);
-        assert!(cache.entries.len() > 500, "most of the room is used");
-    }
-}
+mod tests;

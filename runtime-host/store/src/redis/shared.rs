@@ -1,0 +1,157 @@
+//! What readers, the writer and the feed share.
+
+use super::lease::Lease;
+use super::link::Link;
+use super::writer::Operation;
+use crate::cache::ReadCache;
+use crate::listeners::Listeners;
+use crate::{BATCH_BYTES_LIMIT, Change, StoreError};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, Semaphore, mpsc, watch};
+
+/// Memory for writes that wait for Redis. Who comes when it is full waits for room. Holds
+/// two batches of the largest size.
+const QUEUE_BYTES: usize = 2 * BATCH_BYTES_LIMIT + (1 << 20);
+
+/// How long a call waits for the connection to be there before it fails: most
+/// interruptions are over sooner.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The number of the one key space in the cache.
+pub(super) const SPACE: u32 = 0;
+
+/// Whether there is a connection, and whether its feed is proven.
+#[derive(Clone, Default)]
+pub(super) struct State {
+    pub(super) link: Option<Arc<Link>>,
+    /// Never without a link.
+    pub(super) proven: bool,
+    closed: bool,
+}
+
+pub(super) struct Shared {
+    pub(super) address: String,
+    pub(super) prefixes: Vec<String>,
+    pub(super) runtime: Handle,
+    pub(super) cache: ReadCache,
+    pub(super) listeners: Listeners,
+    pub(super) lease: Lease,
+    /// Bounded in bytes by `room`.
+    pub(super) queue: mpsc::UnboundedSender<Operation>,
+    pub(super) room: Arc<Semaphore>,
+    /// Whose turn it is to compare and swap: `WATCH` is the connection's.
+    pub(super) turn: Arc<Mutex<()>>,
+    state: watch::Sender<State>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        address: String,
+        prefixes: Vec<String>,
+        runtime: Handle,
+    ) -> Result<(Self, mpsc::UnboundedReceiver<Operation>), String> {
+        let (queue, queued) = mpsc::unbounded_channel();
+        let shared = Self {
+            address,
+            prefixes,
+            runtime,
+            cache: ReadCache::new()?,
+            listeners: Listeners::default(),
+            lease: Lease::new(),
+            queue,
+            room: Arc::new(Semaphore::new(QUEUE_BYTES)),
+            turn: Arc::default(),
+            state: watch::Sender::default(),
+        };
+        Ok((shared, queued))
+    }
+
+    /// The connection, waited for a moment where it is being made.
+    pub(super) async fn link(&self) -> Result<Arc<Link>, StoreError> {
+        self.wait_for(|state| state.link.is_some()).await
+    }
+
+    /// The same, once its feed is proven.
+    pub(super) async fn proven_link(&self) -> Result<Arc<Link>, StoreError> {
+        self.wait_for(|state| state.proven).await
+    }
+
+    async fn wait_for(&self, wanted: impl Fn(&State) -> bool) -> Result<Arc<Link>, StoreError> {
+        {
+            let state = self.state.borrow();
+            if let Some(link) = &state.link
+                && wanted(&state)
+            {
+                return Ok(Arc::clone(link));
+            }
+        }
+        let mut state = self.state.subscribe();
+        let found = state.wait_for(|state| state.closed || wanted(state));
+        match tokio::time::timeout(PATIENCE, found).await {
+            Ok(Ok(state)) => state.link.clone().ok_or_else(|| self.closed()),
+            _ => Err(self.unavailable("it can't be reached")),
+        }
+    }
+
+    /// A new link whose feed is proven, or the feed of this one is again.
+    pub(super) fn regain(&self, link: &Arc<Link>, beat: u64, sent: std::time::Instant) {
+        self.lose();
+        self.lease.renew(beat, sent, super::LEASE);
+        self.state.send_if_modified(|state| {
+            if !state.closed {
+                state.link = Some(Arc::clone(link));
+                state.proven = true;
+            }
+            true
+        });
+    }
+
+    /// The feed is in doubt; commands may still find their way.
+    pub(super) fn doubt(&self) {
+        self.lease.revoke();
+        self.state.send_modify(|state| state.proven = false);
+        self.lose();
+    }
+
+    /// The link is gone.
+    pub(super) fn cut(&self) {
+        self.state.send_modify(|state| state.link = None);
+        self.doubt();
+    }
+
+    /// Nothing known before can be trusted.
+    pub(super) fn lose(&self) {
+        self.cache.clear();
+        self.listeners.tell(&Change::Lost);
+    }
+
+    /// Has the link made anew: it leads to where the state can't be written.
+    pub(super) fn break_off(&self) {
+        if let Some(link) = &self.state.borrow().link {
+            link.break_off();
+        }
+    }
+
+    pub(super) fn close(&self) {
+        self.room.close();
+        self.lease.revoke();
+        self.cache.clear();
+        let link = self.state.send_replace(State {
+            closed: true,
+            ..State::default()
+        });
+        if let Some(link) = link.link {
+            link.break_off();
+        }
+    }
+
+    pub(super) fn closed(&self) -> StoreError {
+        self.unavailable("it is closed")
+    }
+
+    pub(super) fn unavailable(&self, reason: impl std::fmt::Display) -> StoreError {
+        StoreError::Unavailable(format!("Redis at {}: {reason}", self.address))
+    }
+}

@@ -1,7 +1,7 @@
 //! The Centrifuge client protocol, as the official SDKs speak it.
 //!
 //! [`Commands`] reads a frame's commands, [`Reply`] and [`Push`] append what the server says, in both formats;
-//! [`codes`] are what the SDKs act upon; `session` is what a session may do when.
+//! [`codes`] are what the SDKs act upon; [`session::Session`] is what a session may do when.
 //!
 //! Written from the facts of `client.proto` (centrifugal/protocol) and of the server that it was made for
 //! (centrifugal/centrifuge). Not offered, and refused as "not available": subscriptions to maps and polls, numbers
@@ -17,9 +17,11 @@ mod json;
 mod json_sink;
 mod malformed;
 mod protobuf;
+pub mod recovery;
 mod reply;
 mod requests;
 mod results;
+pub mod session;
 mod wire;
 
 pub use codes::{Disconnect, Failure, Unsubscribed};

@@ -11,6 +11,7 @@
 
 pub mod codes;
 mod command;
+pub mod delta;
 mod filter;
 mod frame;
 mod json;

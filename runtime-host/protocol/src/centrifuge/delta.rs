@@ -55,23 +55,17 @@ pub fn create(source: &[u8], target: &[u8]) -> Option<Vec<u8>> {
     };
     delta.number(target.len());
     delta.out.push(b'\n');
-    let places = Places::of(source);
-    let mut at = 0;
-    let mut hash = Hash::of(target);
-    while at + BLOCK <= target.len() {
-        if let Some(copy) = places.longest(hash.value(), target, at, delta.done) {
-            delta.copy(&copy.between_characters(target));
-            at = delta.done;
-            hash = Hash::of(&target[at..]);
-        } else {
-            if let Some(next) = target.get(at + BLOCK) {
-                hash.roll(target[at], *next);
-            }
-            at += 1;
-        }
-        if delta.out.len() >= target.len() {
-            return None;
-        }
+    // Most changes are in one place: what is before and after it needs no search.
+    let before = same(source.iter(), target.iter());
+    if before >= BLOCK {
+        delta.copy(&Copy::new(0, 0, before).between_characters(target));
+    }
+    let after = same(source.iter().rev(), target[delta.done..].iter().rev());
+    let after = if after >= BLOCK { after } else { 0 };
+    delta.search(&Places::of(source), target.len() - after);
+    if after > 0 {
+        let end = Copy::new(source.len() - after, target.len() - after, after);
+        delta.copy(&end.between_characters(target));
     }
     delta.end();
     (delta.out.len() < target.len()).then_some(delta.out)
@@ -86,6 +80,26 @@ struct Delta<'t> {
 }
 
 impl Delta<'_> {
+    /// Makes the target up to `end`, or a little less, of what is found in the source.
+    fn search(&mut self, places: &Places<'_>, end: usize) {
+        let target = &self.target[..end];
+        let mut at = self.done;
+        let mut hash = Hash::of(&target[at..]);
+        // A delta as long as the target is of no use.
+        while at + BLOCK <= end && self.out.len() < self.target.len() {
+            if let Some(copy) = places.longest(hash.value(), target, at, self.done) {
+                self.copy(&copy.between_characters(self.target));
+                at = self.done;
+                hash = Hash::of(&target[at..]);
+            } else {
+                if let Some(next) = target.get(at + BLOCK) {
+                    hash.roll(target[at], *next);
+                }
+                at += 1;
+            }
+        }
+    }
+
     fn copy(&mut self, copy: &Copy) {
         self.insert(copy.target);
         self.number(copy.size);
@@ -139,6 +153,14 @@ struct Copy {
 }
 
 impl Copy {
+    const fn new(source: usize, target: usize, size: usize) -> Self {
+        Self {
+            source,
+            target,
+            size,
+        }
+    }
+
     /// As much of it as begins and ends between two characters. Of bytes that are no text it leaves a few too many out.
     fn between_characters(mut self, target: &[u8]) -> Self {
         let inside = |at: usize| target.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
@@ -200,11 +222,7 @@ impl<'s> Places<'s> {
                 );
                 let size = before + after;
                 if longest.as_ref().is_none_or(|it| it.size < size) {
-                    longest = Some(Copy {
-                        source: start - before,
-                        target: at - before,
-                        size,
-                    });
+                    longest = Some(Copy::new(start - before, at - before, size));
                 }
             }
             block = self.before[block as usize];

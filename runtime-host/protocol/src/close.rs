@@ -31,14 +31,71 @@ pub const INTERNAL: u16 = 1011;
 /// This host takes no more connections for now: reconnect later.
 pub const TRY_LATER: u16 = 1013;
 
+/// The connection was closed, and nothing is known about why (Centrifugo's `connection closed`): reconnect.
+pub const CONNECTION_CLOSED: u16 = 3000;
+
 /// The session ends because this host shuts down (Centrifugo's `shutdown`): reconnect.
 pub const SHUTDOWN: u16 = 3001;
+
+/// An error inside this host (Centrifugo's `internal server error`): reconnect.
+pub const SERVER_ERROR: u16 = 3004;
+
+/// The session's token ran out (Centrifugo's `connection expired`): reconnect with a new one.
+pub const EXPIRED: u16 = 3005;
+
+/// A subscription ran out that the server made (Centrifugo's `subscription expired`): reconnect.
+pub const SUBSCRIPTION_EXPIRED: u16 = 3006;
 
 /// The peer read too slowly and its outbox is full (Centrifugo's `slow`): reconnect and recover what was missed.
 pub const SLOW_CONSUMER: u16 = 3008;
 
+/// Nothing can be written (Centrifugo's `write error`): reconnect.
+pub const WRITE_ERROR: u16 = 3009;
+
+/// The peer's position in a channel is lost (Centrifugo's `insufficient state`): reconnect and recover.
+pub const INSUFFICIENT_STATE: u16 = 3010;
+
+/// Reconnect, for whatever reason (Centrifugo's `force reconnect`).
+pub const FORCE_RECONNECT: u16 = 3011;
+
 /// The peer did not answer a ping in time (Centrifugo's `no pong`): reconnect.
 pub const NO_PONG: u16 = 3012;
+
+/// The peer sends far too many commands (Centrifugo's `too many requests`): reconnect, later.
+pub const TOO_MANY_REQUESTS: u16 = 3013;
+
+/// The peer's tokens and positions are void (Centrifugo's `state invalidated`): drop them and reconnect.
+pub const STATE_INVALIDATED: u16 = 3014;
+
+/// Terminal: the token is not valid (Centrifugo's `invalid token`).
+pub const INVALID_TOKEN: u16 = 3500;
+
+/// Terminal: the peer broke the protocol (Centrifugo's `bad request`).
+pub const BAD_REQUEST: u16 = 3501;
+
+/// Terminal: no session was begun in time (Centrifugo's `stale`).
+pub const STALE: u16 = 3502;
+
+/// Terminal: stay away (Centrifugo's `force disconnect`).
+pub const FORCE_NO_RECONNECT: u16 = 3503;
+
+/// Terminal: too many connections (Centrifugo's `connection limit`).
+pub const CONNECTION_LIMIT: u16 = 3504;
+
+/// Terminal: too many channels (Centrifugo's `channel limit`).
+pub const CHANNEL_LIMIT: u16 = 3505;
+
+/// Terminal: what is to be sent can't be said in the peer's format (Centrifugo's `inappropriate protocol`).
+pub const INAPPROPRIATE_PROTOCOL: u16 = 3506;
+
+/// Terminal: the peer may not connect (Centrifugo's `permission denied`).
+pub const PERMISSION_DENIED: u16 = 3507;
+
+/// Terminal: a feature that is not offered (Centrifugo's `not available`).
+pub const NOT_AVAILABLE: u16 = 3508;
+
+/// Terminal: too many errors (Centrifugo's `too many errors`).
+pub const TOO_MANY_ERRORS: u16 = 3509;
 
 /// Terminal: the session's user, app or key is gone, so that coming back with the same credentials is pointless.
 ///
@@ -63,7 +120,7 @@ pub const fn is_sendable(code: u16) -> bool {
 mod tests {
     use super::*;
 
-    const OURS: [u16; 13] = [
+    const RETURNING: [u16; 21] = [
         NORMAL,
         GOING_AWAY,
         PROTOCOL_ERROR,
@@ -73,17 +130,41 @@ mod tests {
         TOO_BIG,
         INTERNAL,
         TRY_LATER,
+        CONNECTION_CLOSED,
         SHUTDOWN,
+        SERVER_ERROR,
+        EXPIRED,
+        SUBSCRIPTION_EXPIRED,
         SLOW_CONSUMER,
+        WRITE_ERROR,
+        INSUFFICIENT_STATE,
+        FORCE_RECONNECT,
         NO_PONG,
+        TOO_MANY_REQUESTS,
+        STATE_INVALIDATED,
+    ];
+
+    const TERMINAL: [u16; 11] = [
+        INVALID_TOKEN,
+        BAD_REQUEST,
+        STALE,
+        FORCE_NO_RECONNECT,
+        CONNECTION_LIMIT,
+        CHANNEL_LIMIT,
+        INAPPROPRIATE_PROTOCOL,
+        PERMISSION_DENIED,
+        NOT_AVAILABLE,
+        TOO_MANY_ERRORS,
         REVOKED,
     ];
 
     #[test]
-    fn every_code_of_ours_may_be_sent_and_only_revocation_is_terminal() {
-        for code in OURS {
-            assert!(is_sendable(code), "{code}");
-            assert_eq!(is_terminal(code), code == REVOKED, "{code}");
+    fn every_code_of_ours_may_be_sent_and_lies_in_its_range() {
+        for code in RETURNING {
+            assert!(is_sendable(code) && !is_terminal(code), "{code}");
+        }
+        for code in TERMINAL {
+            assert!(is_sendable(code) && is_terminal(code), "{code}");
         }
     }
 

@@ -8,7 +8,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::nesting;
+use crate::{nesting, text::Text};
 
 /// How deep arrays and objects in a `msg` may nest.
 ///
@@ -276,33 +276,6 @@ impl<'de> Visitor<'de> for EnvelopeVisitor {
 
 /// The fields of [`Envelope`], in its order.
 const FIELDS: [&str; 5] = ["command", "user", "token", "room", "msg"];
-
-/// A string, borrowed where possible. (`Option<Cow<str>>` of serde never borrows.)
-struct Text<'a>(Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Text<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(TextVisitor)
-    }
-}
-
-struct TextVisitor;
-
-impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Text<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string")
-    }
-
-    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Text(Cow::Owned(text.to_owned())))
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,7 @@
 //! The server's messages, appended to a buffer without anything allocated in between.
 
+use crate::text::push_string as string;
+
 /// Appends `{"type":"message","data":M,"from":U,"to":R}`.
 ///
 /// `msg_raw` must be a valid JSON text, as [`super::Command::Room`] has it; its bytes are passed on unchanged.
@@ -66,31 +68,6 @@ pub fn message_text(out: &mut Vec<u8>, msg_raw: &str) {
         Some(inner) => unescape(out, inner),
         None => out.extend_from_slice(msg_raw.as_bytes()),
     }
-}
-
-/// Appends a JSON string, quotes included (RFC 8259 §7).
-fn string(out: &mut Vec<u8>, text: &str) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    out.push(b'"');
-    let mut rest = text.as_bytes();
-    let must_escape = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
-    while let Some(at) = rest.iter().position(must_escape) {
-        out.extend_from_slice(&rest[..at]);
-        match rest[at] {
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            byte @ 0..0x20 => {
-                let digits = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
-                out.extend_from_slice(b"\\u00");
-                out.extend_from_slice(&digits);
-            }
-            byte => out.extend_from_slice(&[b'\\', byte]),
-        }
-        rest = &rest[at + 1..];
-    }
-    out.extend_from_slice(rest);
-    out.push(b'"');
 }
 
 /// Appends what is inside the quotes of a JSON string.

@@ -7,7 +7,6 @@
 
 mod command;
 mod encode;
-mod nesting;
 
 pub use command::{Command, ErrorCode, MAX_DEPTH, Refused, parse};
 pub use encode::{error, login_ok, membership, message, message_text, presence};

@@ -1,7 +1,7 @@
 //! How deep a JSON text is nested, without recursion.
 
 /// Whether arrays and objects in `json`, which must be valid, are nested deeper than `limit`.
-pub(super) fn exceeds(json: &str, limit: usize) -> bool {
+pub(crate) fn exceeds(json: &str, limit: usize) -> bool {
     // Each level takes two bytes, so that no short message needs to be looked at, and a scalar has no level.
     if json.len() <= 2 * limit || !json.starts_with(['[', '{']) {
         return false;

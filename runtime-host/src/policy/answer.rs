@@ -162,10 +162,7 @@ pub(super) fn refine(question: &Question, so_far: Answer, hook: &Hook, ruling: R
             Answer::Login(login),
             _,
         ) => Answer::Login(Login {
-            expires: match (login.expires, expires) {
-                (Some(one), Some(other)) => Some(one.min(other)),
-                (one, other) => one.or(other),
-            },
+            expires: earlier(login.expires, expires),
             may_publish: login.may_publish && may_publish,
             ..login
         }),
@@ -197,5 +194,13 @@ pub(super) fn refine(question: &Question, so_far: Answer, hook: &Hook, ruling: R
         }
         (Outcome::Rewrite(payload), _, _) => Answer::Rewrite(payload.into_boxed_str()),
         (Outcome::Allow | Outcome::Login { .. }, so_far, _) => so_far,
+    }
+}
+
+/// The earlier of two ends, where there are any.
+pub(super) fn earlier(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }

@@ -195,7 +195,7 @@ impl Policy {
             to_come
         });
         let expires = match &answer {
-            Answer::Login(login) => earlier(login.expires, until),
+            Answer::Login(login) => answer::earlier(login.expires, until),
             _ => until,
         };
         verdict.fill(answer, expires);
@@ -381,7 +381,7 @@ async fn ask(
             .await;
         reads = back;
         let ruling = ruling?;
-        until = earlier(until, ruling.until);
+        until = answer::earlier(until, ruling.until);
         answer = answer::refine(asked.question, answer, &hook, ruling);
         if let Answer::Rewrite(payload) = &answer
             && serde_json::from_str::<&serde_json::value::RawValue>(payload).is_err()
@@ -393,12 +393,4 @@ async fn ask(
         step += 1;
     }
     Ok((answer, until))
-}
-
-/// The earlier of two ends, where there are any.
-fn earlier(one: Option<u64>, other: Option<u64>) -> Option<u64> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
-    }
 }

@@ -18,7 +18,7 @@ pub enum Answer {
     /// To [`Question::TenantOfKey`].
     Tenant(String),
     /// To [`Question::PoliciesOf`].
-    Policies(authority::Policies),
+    Policies(Box<authority::Policies>),
     /// To any question.
     No(Refusal),
 }
@@ -63,7 +63,7 @@ impl Answer {
             (authority::Answer::Yes, Question::MayJoin(_, room)) => all(vec![room.clone()], None),
             (authority::Answer::Yes | authority::Answer::Shared(_), _) => Self::Yes,
             (authority::Answer::Tenant(tenant), _) => Self::Tenant(tenant),
-            (authority::Answer::Policies(policies), _) => Self::Policies(policies),
+            (authority::Answer::Policies(policies), _) => Self::Policies(Box::new(policies)),
             (authority::Answer::No(refusal), _) => Self::No(refusal),
         }
     }

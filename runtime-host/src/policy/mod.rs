@@ -262,7 +262,7 @@ impl Policy {
             && self.adopt(&known, verdict)
             && let Some(Answer::Policies(policies)) = known.answer()
         {
-            return Ok((policies.clone(), reads));
+            return Ok((Policies::clone(policies), reads));
         }
         // Read in a trace of its own, so that it can be remembered by itself.
         let trace = Trace::new(&self.index, &self.store, &Occasion::default());
@@ -273,7 +273,7 @@ impl Policy {
             // The tenant went away while it was asked about.
             _ => return Err(Undecided::Unsteady),
         };
-        fresh.fill(Answer::Policies(policies.clone()), None);
+        fresh.fill(Answer::Policies(Box::new(policies.clone())), None);
         if !self.adopt(&fresh, verdict) {
             return Err(Undecided::Unsteady);
         }

@@ -10,6 +10,7 @@ pub mod answer;
 pub mod explain;
 mod fence;
 pub mod grants;
+mod losses;
 pub mod memo;
 mod sync;
 pub mod tenants;
@@ -71,6 +72,7 @@ pub struct Policy {
     index: Arc<Index>,
     memo: Memo,
     comparisons: Arc<tokio::sync::Semaphore>,
+    losses: losses::Losses,
     /// SHA-256 of the authority, where it is known.
     authority_digest: Option<String>,
     /// For the metrics.
@@ -93,6 +95,7 @@ impl Policy {
             index: Arc::default(),
             memo: Memo::new(memo_bytes),
             comparisons: Arc::new(tokio::sync::Semaphore::new(COMPARISONS)),
+            losses: losses::Losses::default(),
             authority_digest: None,
             counters: Counters::default(),
         }

@@ -187,6 +187,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 enum Dependents<T> {
     One(u64, Weak<Fenced<T>>),
     Few(Vec<(u64, Weak<Fenced<T>>)>),
+    #[expect(
+        clippy::box_collection,
+        reason = "the rare form must not make the others larger"
+    )]
     Many(Box<HashMap<u64, Weak<Fenced<T>>, KeyHasher>>),
 }
 

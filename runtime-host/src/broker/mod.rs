@@ -297,3 +297,6 @@ pub trait Broker: Send + Sync + 'static {
     /// everybody who is online.
     fn population(&self, tenant: &str) -> (usize, usize);
 }
+
+#[cfg(test)]
+mod tests;

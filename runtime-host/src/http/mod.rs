@@ -14,6 +14,7 @@ pub mod policies;
 mod reply;
 pub mod rooms;
 pub mod router;
+mod server_api;
 mod sweep;
 pub mod upgrade;
 
@@ -177,6 +178,10 @@ impl Server {
                 return self.delete(request, facts, forward).await;
             }
             return forward.call(request, facts, &self.inbound).await;
+        }
+        if let Some(method) = server_api::method(path) {
+            let parts = (&self.policies, &*self.backend);
+            return server_api::answer(method, request, parts, &self.inbound).await;
         }
         if let Some(endpoint) = self.endpoint(path, request.uri().query()) {
             return self.upgrades.answer(request, endpoint, remote.address);

@@ -4,6 +4,7 @@ mod bad_input;
 mod crash;
 mod publishing;
 mod removal;
+mod server_api;
 
 use serde_json::Value;
 use sschat_tests::{Answer, App};

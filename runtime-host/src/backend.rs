@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use http::StatusCode;
 use serde_json::value::RawValue;
 use sschat_history::{HistoryError, PublishError};
+use sschat_protocol::{nesting, seed};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
@@ -57,6 +58,10 @@ impl RoomBackend {
         if long(message.from, FROM_LIMIT) || message.key.is_some_and(|it| long(it, KEY_LIMIT)) {
             let msg = "from or the idempotency key is too long";
             return Err(Declined::bad(msg.to_owned()));
+        }
+        if nesting::exceeds(data, seed::MAX_DEPTH) {
+            let msg = format!("a message nests up to {} deep", seed::MAX_DEPTH);
+            return Err(Declined::bad(msg));
         }
         let data = one_line(data);
         let from: Arc<str> = message.from.into();

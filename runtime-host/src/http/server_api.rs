@@ -12,7 +12,7 @@ use super::body::Body;
 use super::inbound::Inbound;
 use super::policies::{Counter, Declined};
 use super::reply;
-use super::rooms::{Backend, PAGE_MOST, Shown, Wanted};
+use super::rooms::{Backend, Message, PAGE_MOST, Shown, Wanted};
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
@@ -138,14 +138,16 @@ impl<'a> Caller<'a> {
         }
         let said: Said<'_> = read(parameters)?;
         let message = said.message()?;
-        let published = channels.iter().map(async |channel| {
-            let published = self.backend.publish(self.tenant, channel, message).await;
-            match published {
-                Ok(place) => json!({ "result": placed(place) }),
-                Err(declined) => json!({ "error": Fault::from(declined) }),
-            }
-        });
+        let published = channels.iter().map(|channel| self.say(channel, message));
         raw(&json!({ "responses": join_all(published).await }))
+    }
+
+    /// One of many.
+    async fn say(self, channel: &str, message: Message<'_>) -> Value {
+        match self.backend.publish(self.tenant, channel, message).await {
+            Ok(place) => json!({ "result": placed(place) }),
+            Err(declined) => json!({ "error": Fault::from(declined) }),
+        }
     }
 
     async fn presence(self, parameters: &RawValue, method: &str) -> Outcome {

@@ -47,6 +47,11 @@ const METHODS: [&str; 9] = [
 static UID: LazyLock<String> = LazyLock::new(|| uuid::Uuid::new_v4().to_string());
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
+/// Begins to count how long this host serves.
+pub(super) fn begin() {
+    LazyLock::force(&STARTED);
+}
+
 /// The method that a path names, if it is one of these.
 pub(super) fn method(path: &str) -> Option<&'static str> {
     let name = path.strip_prefix("/api/")?;

@@ -61,8 +61,9 @@ async fn a_message_that_is_wrong_is_refused() {
     answer.expect_error(400, "bad_request");
     let long = "u".repeat(129);
     for query in [format!("from={long}"), format!("idempotency_key={long}")] {
-        let answer = app.rest.send("POST", &format!("{path}&{query}"), &[], "1");
-        answer.await.expect_error(400, "bad_request");
+        let path = format!("{path}&{query}");
+        let answer = app.rest.send("POST", &path, &[], "1").await;
+        answer.expect_error(400, "bad_request");
     }
     let answer = app.call("GET", &format!("/api/room/{room}/message")).await;
     let answer = answer.expect_error(405, "method_not_allowed");
@@ -93,8 +94,9 @@ async fn a_place_that_never_was_is_named() {
         answer.expect_error(400, "bad_request");
     }
     for unknown in ["0123456789abcdef", "", "x", &epoch.to_uppercase()[..15]] {
-        let answer = app.call("GET", &path(&format!("since=0&epoch={unknown}")));
-        answer.await.expect_error(409, "wrong_epoch");
+        let path = path(&format!("since=0&epoch={unknown}"));
+        let answer = app.call("GET", &path).await;
+        answer.expect_error(409, "wrong_epoch");
     }
     let future = format!("?since={}&epoch={epoch}", u64::MAX);
     let future = shelf(&app, &room, &future).await;

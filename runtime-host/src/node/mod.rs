@@ -17,7 +17,7 @@ mod wire;
 
 pub use sessions::Sessions;
 
-use crate::broker::{Broker, Channel, Channels, Mail, Publication};
+use crate::broker::{Broker, Channel, Channels, Mail, Publication, Receipt};
 use crate::hub::ConnectionKey;
 use crate::policy::answer;
 use crate::policy::grants::{self, Grant, Grants, HoldGuard, Refused};
@@ -28,6 +28,7 @@ use crate::socket::{Pace, ShardHandle};
 use sschat_protocol::seed::Format;
 use sschat_protocol::websocket::deflate::Agreement;
 use std::sync::Arc;
+use tokio::sync::oneshot;
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +81,9 @@ pub struct Heard {
     pub(crate) presence: bool,
 }
 
+/// Sessions that hear a channel, each with its user.
+pub type Roll = Vec<(Watcher, Arc<str>)>;
+
 /// What other threads tell a shard's sessions.
 pub enum Command {
     /// A login was decided.
@@ -92,6 +96,10 @@ pub enum Command {
     Regrant(Watcher, Result<Admission, Refused>, Vec<HoldGuard>),
     /// A publication for a room that has members here.
     Deliver(Arc<Channel>, Arc<Publication>, Option<u64>),
+    /// What became of what sessions of this shard published.
+    Acknowledged(Vec<Receipt>),
+    /// Say which sessions of this shard hear the channel.
+    Roll(Arc<Channel>, oneshot::Sender<Roll>),
     /// A user came or went; for those who share one of the rooms.
     Presence(Arc<presence::Notice>),
 }
@@ -102,9 +110,12 @@ impl Command {
     fn pace(&self) -> Pace {
         match self {
             Self::LoggedIn(..) | Self::Regrant(..) => Pace::Bulk,
-            Self::Decided(..) | Self::Hold(..) | Self::Deliver(..) | Self::Presence(..) => {
-                Pace::Prompt
-            }
+            Self::Decided(..)
+            | Self::Hold(..)
+            | Self::Deliver(..)
+            | Self::Acknowledged(..)
+            | Self::Roll(..)
+            | Self::Presence(..) => Pace::Prompt,
         }
     }
 }
@@ -121,6 +132,18 @@ impl Post {
         Self {
             shards: shards.into(),
         }
+    }
+
+    /// The sessions of this host that hear a channel, each with its user.
+    pub(crate) async fn roll(&self, channel: &Arc<Channel>) -> Roll {
+        let mut all = Roll::new();
+        for shard in 0..self.shards.len() {
+            let (sender, receiver) = oneshot::channel();
+            self.tell(shard, Command::Roll(Arc::clone(channel), sender));
+            // A shard that ended has nobody.
+            all.extend(receiver.await.unwrap_or_default());
+        }
+        all
     }
 
     fn tell(&self, shard: usize, command: Command) {
@@ -141,6 +164,10 @@ impl Mail for Post {
     ) {
         let command = Command::Deliver(Arc::clone(channel), Arc::clone(publication), origin);
         self.tell(shard, command);
+    }
+
+    fn acknowledge(&self, shard: usize, receipts: Vec<Receipt>) {
+        self.tell(shard, Command::Acknowledged(receipts));
     }
 }
 

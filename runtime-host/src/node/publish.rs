@@ -3,7 +3,7 @@
 use super::session::Waiting;
 use super::wire::{self, JSON, TEXT};
 use super::{Command, Sessions};
-use crate::broker::{Channel, Fanout, Publication};
+use crate::broker::{Channel, Fanout, Origin, Publication, Receipt, Refused, Said};
 use crate::hub::{ConnectionKey, RoomKey, Seat};
 use crate::policy::answer::Answer;
 use crate::policy::memo::{Leave, Verdict};
@@ -102,24 +102,55 @@ impl Sessions {
         (message, from): (&str, &Arc<str>),
         turn: &mut Turn<'_>,
     ) {
-        let origin = self
+        let session = self
             .session(key)
             .map_or(u64::MAX, |session| session.watcher);
-        let said = || {
-            Arc::new(Publication {
-                message: message.into(),
-                from: Arc::clone(from),
-            })
+        let origin = Origin::Session {
+            shard: self.shard,
+            session,
         };
-        let fanout = self.node.broker.publish(channel, &said, self.shard, origin);
+        let said = Said {
+            message,
+            from,
+            key: None,
+        };
+        let fanout = match self.node.broker.publish(channel, &said, origin, None) {
+            Ok(fanout) => fanout,
+            Err(refused) => {
+                self.refuse_publication(key, &refused, turn);
+                return;
+            }
+        };
         let room = |turn: &Turn<'_>| match seat {
             Some(seat) => Some(seat.room),
             None => turn.hub.room(channel.id),
         };
-        if fanout == Fanout::Here
+        if let Fanout::Here(_) = fanout
             && let Some(room) = room(turn)
         {
             self.take_in(room, seat, channel, (message, from), turn);
+        }
+    }
+
+    fn refuse_publication(&mut self, key: ConnectionKey, refused: &Refused, turn: &mut Turn<'_>) {
+        tracing::debug!(%refused, "a publication was refused");
+        let code = if refused.is_final() {
+            ErrorCode::TooLarge
+        } else {
+            ErrorCode::Temporary
+        };
+        self.refuse(key, turn, code.as_str(), &refused.to_string());
+    }
+
+    /// What became of publications of this shard's sessions. The seed's protocol hears of
+    /// those alone that came to nothing.
+    pub(super) fn acknowledged(&mut self, receipts: Vec<Receipt>, turn: &mut Turn<'_>) {
+        for receipt in receipts {
+            if let Err(refused) = receipt.outcome
+                && let Some(key) = self.find(receipt.session)
+            {
+                self.refuse_publication(key, &refused, turn);
+            }
         }
     }
 

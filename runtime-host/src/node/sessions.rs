@@ -263,6 +263,12 @@ impl Application for Sessions {
             Command::Deliver(channel, publication, origin) => {
                 self.deliver(&channel, &publication, origin, turn);
             }
+            Command::Acknowledged(receipts) => self.acknowledged(receipts, turn),
+            Command::Roll(channel, asked) => {
+                let roll = self.roll(&channel, turn);
+                // Who asked may have gone.
+                drop(asked.send(roll));
+            }
             Command::Presence(notice) => self.tell_presence(&notice, turn),
         }
     }

@@ -11,7 +11,7 @@ pub enum Answer {
     /// To [`Question::Rooms`] and [`Question::MayJoin`]: the rooms, and the cursor of the
     /// next page.
     Rooms(Vec<Heard>, Option<String>),
-    /// To [`Question::MayPublish`] and [`Question::MaySee`].
+    /// To [`Question::MayPublish`], [`Question::MaySee`] and [`Question::HasRoom`].
     Yes,
     /// To [`Question::MayPublish`]: yes, with this payload in its place.
     Rewrite(Box<str>),
@@ -112,7 +112,11 @@ pub(super) fn asker(question: &Question) -> Option<&str> {
         | Question::MayJoin(who, _)
         | Question::MayPublish(who, _)
         | Question::MaySee(who, _) => Some(&who.tenant),
-        Question::LogIn(_) | Question::TenantOfKey(_) | Question::PoliciesOf(_) => None,
+        // What a tenant's backend may do is no question for the tenant's policy.
+        Question::LogIn(_)
+        | Question::TenantOfKey(_)
+        | Question::HasRoom(..)
+        | Question::PoliciesOf(_) => None,
     }
 }
 

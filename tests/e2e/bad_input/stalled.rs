@@ -62,6 +62,12 @@ async fn speak_until_gone(
     most
 }
 
+/// One shard, and no history: what grows here is queues.
+fn queues_alone() -> Options {
+    let arguments = ["--shards", "1", "--history", "none"];
+    arguments.into_iter().fold(Options::new(), Options::arg)
+}
+
 /// Fails unless what a stalled connection finds ends with the documented code.
 async fn ended_as_slow(raw: &mut RawSocket) {
     let mut frame = raw.expect().await;
@@ -73,7 +79,7 @@ async fn ended_as_slow(raw: &mut RawSocket) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_who_stall_hold_back_the_same_bytes() {
-    let host = Host::start(Options::new().arg("--shards").arg("1")).await;
+    let host = Host::start(queues_alone()).await;
     let mut others = Bystanders::meet(&host).await;
     let mut stalled = stall(&host, &mut others, 100).await;
     let waiting = stalled.iter().map(|(user, _)| user.clone()).collect();
@@ -95,11 +101,7 @@ async fn a_hundred_who_stall_hold_back_the_same_bytes() {
 async fn the_bound_is_the_setting() {
     let mut most = Vec::new();
     for limit in ["64KiB", "4MiB"] {
-        let options = Options::new()
-            .arg("--shards")
-            .arg("1")
-            .arg("--queue-limit")
-            .arg(limit);
+        let options = queues_alone().arg("--queue-limit").arg(limit);
         let host = Host::start(options).await;
         let mut others = Bystanders::meet(&host).await;
         let mut stalled = stall(&host, &mut others, 1).await;
@@ -120,8 +122,7 @@ async fn the_bound_is_the_setting() {
 async fn small_messages_do_not_keep_large_logs() {
     // So much that the one who stalls is not closed.
     let bounds = ["--message-limit", "256KiB", "--queue-limit", "64MiB"];
-    let options = Options::new().arg("--shards").arg("1");
-    let host = Host::start(bounds.into_iter().fold(options, Options::arg)).await;
+    let host = Host::start(bounds.into_iter().fold(queues_alone(), Options::arg)).await;
     let mut others = Bystanders::meet(&host).await;
     let (loud, [shouter, listener]) = others.app.room_of().await;
     let mut shouter = Chat::as_user(&host, &shouter).await;

@@ -119,6 +119,7 @@ mod tests {
             Arc::new(Publication {
                 message: message.into(),
                 from: "u".into(),
+                client: None,
             })
         }
     }

@@ -124,6 +124,8 @@ pub struct Publication {
     pub message: Box<str>,
     /// Who said it.
     pub from: Arc<str>,
+    /// The connection that said it, where its protocol names connections.
+    pub client: Option<Arc<str>>,
 }
 
 /// Where a publication is to be fanned out by the caller.

@@ -7,6 +7,7 @@
 //!
 //! Absent on purpose: sockets ([`crate::socket`]), rules ([`crate::policy`]), records.
 
+mod centrifuge;
 mod join;
 mod login;
 mod presence;
@@ -25,6 +26,7 @@ use crate::policy::memo::{Verdict, Watcher};
 use crate::policy::trace::Connection;
 use crate::policy::{Policy, Undecided};
 use crate::socket::{Pace, ShardHandle};
+use sschat_protocol::centrifuge as centrifuge_protocol;
 use sschat_protocol::seed::Format;
 use sschat_protocol::websocket::deflate::Agreement;
 use std::sync::Arc;
@@ -34,6 +36,8 @@ use std::sync::Arc;
 pub enum Endpoint {
     /// The seed's protocol.
     Polling(Format),
+    /// The Centrifuge protocol.
+    Centrifuge(centrifuge_protocol::Format),
     /// Every message comes back: for outside suites that judge the framing.
     Echo,
 }
@@ -94,6 +98,12 @@ pub enum Command {
     Deliver(Arc<Channel>, Arc<Publication>, Option<u64>),
     /// A user came or went; for those who share one of the rooms.
     Presence(Arc<presence::Notice>),
+    /// Who of this shard is in a room?
+    Roll(Arc<centrifuge::Roll>),
+    /// Every shard has said who is.
+    Rolled(Arc<centrifuge::Roll>),
+    /// A session came into a room or left it; for those who asked.
+    Coming(Arc<centrifuge::Coming>),
 }
 
 impl Command {
@@ -102,9 +112,13 @@ impl Command {
     fn pace(&self) -> Pace {
         match self {
             Self::LoggedIn(..) | Self::Regrant(..) => Pace::Bulk,
-            Self::Decided(..) | Self::Hold(..) | Self::Deliver(..) | Self::Presence(..) => {
-                Pace::Prompt
-            }
+            Self::Decided(..)
+            | Self::Hold(..)
+            | Self::Deliver(..)
+            | Self::Presence(..)
+            | Self::Roll(..)
+            | Self::Rolled(..)
+            | Self::Coming(..) => Pace::Prompt,
         }
     }
 }
@@ -152,6 +166,7 @@ pub struct Node {
     pub(crate) channels: Arc<Channels>,
     pub(crate) post: Post,
     pub(crate) settings: Settings,
+    listeners: centrifuge::Listeners,
     pub(crate) runtime: tokio::runtime::Handle,
 }
 
@@ -172,6 +187,7 @@ impl Node {
             channels,
             post,
             settings,
+            listeners: centrifuge::Listeners::default(),
             runtime: tokio::runtime::Handle::current(),
         }
     }

@@ -2,11 +2,11 @@
 
 use super::session::Waiting;
 use super::wire::{self, JSON, TEXT};
-use super::{Command, Sessions};
+use super::{Command, Sessions, centrifuge};
 use crate::broker::{Channel, Fanout, Publication};
 use crate::hub::{ConnectionKey, RoomKey, Seat};
 use crate::policy::answer::Answer;
-use crate::policy::memo::{Leave, Verdict};
+use crate::policy::memo::{Leave, Verdict, Watcher};
 use crate::policy::trace::Occasion;
 use crate::socket::{Flow, Turn};
 use crate::wasm::authority::{Identity, Question};
@@ -94,7 +94,8 @@ impl Sessions {
         Flow::Continue
     }
 
-    fn speak(
+    /// Publishes in a channel what may be said there. `seat`, where there is one, is not owed it.
+    pub(super) fn speak(
         &mut self,
         key: ConnectionKey,
         channel: &Arc<Channel>,
@@ -102,13 +103,15 @@ impl Sessions {
         (message, from): (&str, &Arc<str>),
         turn: &mut Turn<'_>,
     ) {
-        let origin = self
-            .session(key)
-            .map_or(u64::MAX, |session| session.watcher);
+        let (origin, client) = match self.session(key) {
+            Some(session) => session.publishes_as(),
+            None => (Watcher::MAX, None),
+        };
         let said = || {
             Arc::new(Publication {
                 message: message.into(),
                 from: Arc::clone(from),
+                client: client.clone(),
             })
         };
         let fanout = self.node.broker.publish(channel, &said, self.shard, origin);
@@ -119,7 +122,8 @@ impl Sessions {
         if fanout == Fanout::Here
             && let Some(room) = room(turn)
         {
-            self.take_in(room, seat, channel, (message, from), turn);
+            let said = (message, from, client.as_deref());
+            self.take_in(room, seat, channel, said, turn);
         }
     }
 
@@ -140,7 +144,8 @@ impl Sessions {
             .and_then(|key| self.session(key))
             .and_then(|session| session.seated(room))
             .map(|place| place.seat);
-        let said = (&*publication.message, &publication.from);
+        let client = publication.client.as_deref();
+        let said = (&*publication.message, &publication.from, client);
         self.take_in(room, seat, channel, said, turn);
     }
 
@@ -150,7 +155,7 @@ impl Sessions {
         room: RoomKey,
         publisher: Option<Seat>,
         channel: &Channel,
-        (message, from): (&str, &Arc<str>),
+        (message, from, client): (&str, &Arc<str>, Option<&str>),
         turn: &mut Turn<'_>,
     ) {
         let (scratch, deflater) = (&mut self.scratch, &mut self.deflater);
@@ -159,7 +164,13 @@ impl Sessions {
             match wire::plain(format) {
                 TEXT => seed::message_text(scratch, message),
                 JSON => seed::message(scratch, message, from, &channel.room),
-                _ => return,
+                other => match wire::client_format(other) {
+                    Some(format) => {
+                        let said = (message, &**from, client);
+                        centrifuge::publication(format, &channel.room, said, scratch);
+                    }
+                    None => return,
+                },
             }
             wire::push(deflater, format, scratch, log);
         });

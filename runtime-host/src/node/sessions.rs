@@ -215,7 +215,7 @@ impl Application for Sessions {
         opening.deflate.is_some()
     }
 
-    fn opened(&mut self, key: ConnectionKey, opening: Opening, turn: &mut Turn<'_>) -> Flow {
+    fn opened(&mut self, key: ConnectionKey, opening: Opening, _: &mut Turn<'_>) -> Flow {
         let index = key as usize;
         if index >= self.sessions.len() {
             self.sessions.resize_with(index + 1, || None);
@@ -223,7 +223,7 @@ impl Application for Sessions {
         let endpoint = opening.endpoint;
         self.sessions[index] = Some(Box::new(Session::new(opening)));
         if let Endpoint::Centrifuge(format) = endpoint {
-            self.begin(key, format, turn);
+            self.begin(key, format);
         }
         Flow::Continue
     }

@@ -12,7 +12,7 @@ use crate::wasm::authority::{Credential, Refusal};
 use serde::Deserialize;
 use sschat_protocol::centrifuge::session::{Millis, Session};
 use sschat_protocol::centrifuge::{
-    Connect, Connected, Disconnect, Format, Subscription, Unsubscribed,
+    Connect, Connected, Disconnect, Failure, Format, Subscription, Unsubscribed,
 };
 use std::sync::Arc;
 use uuid::Uuid;
@@ -25,12 +25,7 @@ struct Named {
 
 impl Sessions {
     /// A connection opened that speaks this protocol.
-    pub(in crate::node) fn begin(
-        &mut self,
-        key: ConnectionKey,
-        format: Format,
-        turn: &mut Turn<'_>,
-    ) {
+    pub(in crate::node) fn begin(&mut self, key: ConnectionKey, format: Format) {
         let (now, name) = (self.clients.now(), Uuid::new_v4());
         let session = Session::new(format, now, &self.clients.settings, name.as_u128() as u32);
         let client = Client {
@@ -44,7 +39,7 @@ impl Sessions {
         if let Some(session) = self.session(key) {
             session.client = Some(Box::new(client));
         }
-        self.flush(key, Vec::new(), turn);
+        self.set_alarm(key);
     }
 
     /// Logs in by what the client presents.
@@ -161,10 +156,13 @@ impl Sessions {
     pub(super) fn refresh(
         &mut self,
         key: ConnectionKey,
-        id: u32,
-        token: &str,
+        (id, token): (u32, &str),
+        out: &mut Vec<u8>,
         turn: &mut Turn<'_>,
     ) -> Done {
+        if self.client(key).is_some_and(|it| it.refresh.is_some()) {
+            return self.refused(key, id, &Failure::TOO_MANY_REQUESTS, out);
+        }
         let node = Arc::clone(&self.node);
         let Some(session) = self.session(key) else {
             return Done::Next;

@@ -273,7 +273,7 @@ impl Sessions {
             Request::PresenceStats(it) => self.presence(key, (id, &it.channel), true, out),
             Request::History(asked) => self.history(key, (id, asked), out),
             Request::Rpc(_) => self.refused(key, id, &Failure::METHOD_NOT_FOUND, out),
-            Request::Refresh(token) => self.refresh(key, id, &token.token, turn),
+            Request::Refresh(token) => self.refresh(key, (id, &token.token), out, turn),
             // Subscriptions don't end by themselves here, so that none is ever refreshed.
             Request::SubRefresh(_) => self.refused(key, id, &Failure::NOT_AVAILABLE, out),
             // There is no backend that would take it.

@@ -75,13 +75,14 @@ impl Sessions {
             place.join_leave |= wanted.join_leave;
             Some(())
         };
+        // Before it enters, for it is told of itself, too.
+        if wanted.join_leave {
+            self.node.listeners.add(&heard.channel);
+        }
         // The server may have subscribed it while this was decided.
         if place(self).is_none() {
             self.enter(key, heard, turn);
             place(self);
-        }
-        if wanted.join_leave {
-            self.node.listeners.add(&heard.channel);
         }
     }
 

@@ -30,7 +30,7 @@ async fn members_are_subscribed_and_hear_each_other_on_both_protocols() {
     c.say(&room, "hello").await;
     for client in [&mut a, &mut b] {
         client
-            .expect_publication(&room, json!("hello"), json!({"user": carol}))
+            .expect_publication(&room, json!("hello"), json!({"user": carol, "client": ""}))
             .await;
     }
 }
@@ -114,8 +114,12 @@ async fn a_member_that_is_removed_hears_no_more_and_one_that_is_added_does() {
     let (channel, push) = a.push().await;
     assert_eq!((channel, &push["subscribe"]), (json!(room), &json!({})));
     b.say(&room, "for Alice").await;
-    a.expect_publication(&room, json!("for Alice"), json!({"user": bob}))
-        .await;
+    a.expect_publication(
+        &room,
+        json!("for Alice"),
+        json!({"user": bob, "client": ""}),
+    )
+    .await;
 }
 
 #[tokio::test]

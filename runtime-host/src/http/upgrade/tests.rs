@@ -1,3 +1,5 @@
+//! Which origins may connect, and which endpoints there are.
+
 use super::*;
 
 fn allow(listed: &[&str], origin: Option<&str>, host: &str) -> bool {

@@ -70,6 +70,25 @@ async fn nobody_who_connected_and_says_nothing_stays() {
     silent.expect_close(3502).await;
 }
 
+/// A ping comes within 25 seconds, and is to be answered within 8.
+#[tokio::test]
+async fn who_does_not_answer_a_ping_is_let_go_to_come_back() {
+    let host = Host::plain().await;
+    let app = App::register(&host).await;
+    let (_, [alice, bob]) = app.room_of().await;
+    let (mut deaf, _) = Client::of(&host, &app, &alice).await;
+    let (mut awake, _) = Client::of(&host, &app, &bob).await;
+    assert_eq!(awake.chat.next_text().await, "{}");
+    awake.chat.send_text("{}").await;
+    assert_eq!(deaf.chat.next_text().await, "{}");
+    deaf.expect_close(3012).await;
+    let answered = awake.ask(json!({"ping": {}})).await;
+    assert_eq!(answered["ping"], json!({}));
+    // Once is enough: a pong that no ping asked for breaks the protocol.
+    awake.chat.send_text("{}").await;
+    awake.expect_close(BAD_REQUEST).await;
+}
+
 #[tokio::test]
 async fn numbers_and_names_beyond_all_bounds() {
     let host = Host::plain().await;

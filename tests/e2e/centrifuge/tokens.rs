@@ -111,9 +111,12 @@ async fn a_session_that_is_not_refreshed_ends_and_may_come_back() {
     let host = Host::plain().await;
     let app = App::register(&host).await;
     let (_, [alice]) = app.room_of().await;
-    let token = sign(&json!({"sub": alice, "exp": now() + 1}), &app.secret);
+    let token = sign(&json!({"sub": alice, "exp": now() + 3}), &app.secret);
     let mut client = Client::open(&host, &app).await;
     let connected = client.ask(json!({"connect": {"token": token}})).await;
     assert_eq!(connected["connect"]["expires"], true, "{connected}");
+    // The first ping comes before that, and an unanswered one would be another reason.
+    assert_eq!(client.chat.next_text().await, "{}");
+    client.chat.send_text("{}").await;
     client.expect_close(3005).await;
 }

@@ -10,6 +10,7 @@ mod autobahn;
 mod bad_input;
 mod centrifuge;
 mod codes;
+mod history;
 mod layering;
 mod lifecycle;
 mod live_changes;

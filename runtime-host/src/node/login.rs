@@ -16,6 +16,9 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+/// Most sessions hear a room or two: up to so many, places take no more memory than they need.
+const FEW: usize = 4;
+
 impl Sessions {
     /// A login; it replaces the one before.
     pub(super) fn log_in(
@@ -277,6 +280,9 @@ impl Sessions {
         let format = session.format();
         let channel = &heard.channel;
         channel.entered(shard);
+        if session.places.len() < FEW {
+            session.places.reserve_exact(1);
+        }
         session.places.push(Place {
             channel: Arc::clone(channel),
             seat: turn.hub.enter(channel.id, format, key),

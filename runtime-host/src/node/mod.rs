@@ -12,13 +12,15 @@ mod join;
 mod login;
 mod presence;
 mod publish;
+mod roll;
 mod session;
 mod sessions;
 mod wire;
 
+pub(crate) use roll::Present;
 pub use sessions::Sessions;
 
-use crate::broker::{Broker, Channel, Channels, Mail, Publication};
+use crate::broker::{Broker, Channel, Channels, Mail, Publication, Receipt};
 use crate::hub::ConnectionKey;
 use crate::policy::answer;
 use crate::policy::grants::{self, Grant, Grants, HoldGuard, Refused};
@@ -96,12 +98,14 @@ pub enum Command {
     Regrant(Watcher, Result<Admission, Refused>, Vec<HoldGuard>),
     /// A publication for a room that has members here.
     Deliver(Arc<Channel>, Arc<Publication>, Option<u64>),
+    /// What became of what sessions of this shard published.
+    Acknowledged(Vec<Receipt>),
     /// A user came or went; for those who share one of the rooms.
     Presence(Arc<presence::Notice>),
-    /// Who of this shard is in a room?
-    Roll(Arc<centrifuge::Roll>),
+    /// Who of this shard hears a channel?
+    Roll(Arc<roll::Roll>),
     /// Every shard has said who is.
-    Rolled(Arc<centrifuge::Roll>),
+    Rolled(Arc<roll::Roll>),
     /// A session came into a room or left it; for those who asked.
     Coming(Arc<centrifuge::Coming>),
 }
@@ -115,6 +119,7 @@ impl Command {
             Self::Decided(..)
             | Self::Hold(..)
             | Self::Deliver(..)
+            | Self::Acknowledged(..)
             | Self::Presence(..)
             | Self::Roll(..)
             | Self::Rolled(..)
@@ -155,6 +160,10 @@ impl Mail for Post {
     ) {
         let command = Command::Deliver(Arc::clone(channel), Arc::clone(publication), origin);
         self.tell(shard, command);
+    }
+
+    fn acknowledge(&self, shard: usize, receipts: Vec<Receipt>) {
+        self.tell(shard, Command::Acknowledged(receipts));
     }
 }
 

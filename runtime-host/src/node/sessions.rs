@@ -15,6 +15,7 @@ use sschat_protocol::websocket::deflate::Deflater;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The sessions of one shard. See the module's documentation.
 pub struct Sessions {
@@ -27,6 +28,8 @@ pub struct Sessions {
     /// Logins that end by themselves and grants that have to be evaluated anew by then,
     /// the next first.
     pub(super) timed: BinaryHeap<Reverse<(u64, Watcher)>>,
+    /// When the change feed was last seen proven.
+    proven: Instant,
     /// Says whether a leave to speak still stands.
     pub(super) ends: Arc<Ends>,
     /// Where a payload is encoded before its frame's header can be.
@@ -41,6 +44,7 @@ impl Sessions {
     /// The sessions of shard number `shard`.
     pub fn new(node: Arc<Node>, shard: usize) -> Self {
         Self {
+            proven: Instant::now(),
             ends: node.policy.ends(),
             node,
             shard,
@@ -272,11 +276,16 @@ impl Application for Sessions {
             Command::Deliver(channel, publication, origin) => {
                 self.deliver(&channel, &publication, origin, turn);
             }
+            Command::Acknowledged(receipts) => self.acknowledged(receipts, turn),
             Command::Presence(notice) => self.tell_presence(&notice, turn),
             Command::Roll(roll) => self.call_roll(&roll, turn),
             Command::Rolled(roll) => self.rolled(&roll, turn),
             Command::Coming(coming) => self.tell_came(&coming, turn),
         }
+    }
+
+    fn in_doubt(&mut self) -> bool {
+        self.node.policy.in_doubt(&mut self.proven)
     }
 
     fn tick(&mut self, turn: &mut Turn<'_>) {

@@ -361,10 +361,15 @@ impl ChangeListener for Grants {
             }
             self.enqueue(watcher, standing);
         }
-        if held.is_empty() {
+        let all = matches!(change, Change::Lost);
+        if !held.is_empty() {
+            self.sessions.hold(held, &guard);
+        } else if !all {
             return None;
         }
-        self.sessions.hold(held, &guard);
+        if all {
+            self.policy.losses.told();
+        }
         Some(in_effect.map(drop).boxed().shared())
     }
 }

@@ -10,6 +10,7 @@ pub mod answer;
 pub mod explain;
 mod fence;
 pub mod grants;
+mod losses;
 pub mod memo;
 mod sync;
 pub mod tenants;
@@ -71,6 +72,7 @@ pub struct Policy {
     index: Arc<Index>,
     memo: Memo,
     comparisons: Arc<tokio::sync::Semaphore>,
+    losses: losses::Losses,
     /// SHA-256 of the authority, where it is known.
     authority_digest: Option<String>,
     /// For the metrics.
@@ -93,6 +95,7 @@ impl Policy {
             index: Arc::default(),
             memo: Memo::new(memo_bytes),
             comparisons: Arc::new(tokio::sync::Semaphore::new(COMPARISONS)),
+            losses: losses::Losses::default(),
             authority_digest: None,
             counters: Counters::default(),
         }
@@ -195,7 +198,7 @@ impl Policy {
             to_come
         });
         let expires = match &answer {
-            Answer::Login(login) => earlier(login.expires, until),
+            Answer::Login(login) => answer::earlier(login.expires, until),
             _ => until,
         };
         verdict.fill(answer, expires);
@@ -262,7 +265,7 @@ impl Policy {
             && self.adopt(&known, verdict)
             && let Some(Answer::Policies(policies)) = known.answer()
         {
-            return Ok((policies.clone(), reads));
+            return Ok((Policies::clone(policies), reads));
         }
         // Read in a trace of its own, so that it can be remembered by itself.
         let trace = Trace::new(&self.index, &self.store, &Occasion::default());
@@ -273,7 +276,7 @@ impl Policy {
             // The tenant went away while it was asked about.
             _ => return Err(Undecided::Unsteady),
         };
-        fresh.fill(Answer::Policies(policies.clone()), None);
+        fresh.fill(Answer::Policies(Box::new(policies.clone())), None);
         if !self.adopt(&fresh, verdict) {
             return Err(Undecided::Unsteady);
         }
@@ -381,7 +384,7 @@ async fn ask(
             .await;
         reads = back;
         let ruling = ruling?;
-        until = earlier(until, ruling.until);
+        until = answer::earlier(until, ruling.until);
         answer = answer::refine(asked.question, answer, &hook, ruling);
         if let Answer::Rewrite(payload) = &answer
             && serde_json::from_str::<&serde_json::value::RawValue>(payload).is_err()
@@ -393,12 +396,4 @@ async fn ask(
         step += 1;
     }
     Ok((answer, until))
-}
-
-/// The earlier of two ends, where there are any.
-fn earlier(one: Option<u64>, other: Option<u64>) -> Option<u64> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
-    }
 }

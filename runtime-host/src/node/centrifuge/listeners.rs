@@ -1,8 +1,8 @@
 //! Who comes and goes: told to the clients that asked for it, room by room.
 
-use super::roll::Present;
 use crate::broker::Channel;
 use crate::hub::{ConnectionKey, FORMATS};
+use crate::node::roll::Present;
 use crate::node::session::Place;
 use crate::node::{Command, Sessions, wire};
 use crate::policy::memo::Watcher;
@@ -58,7 +58,7 @@ impl Listeners {
     }
 
     /// The name of a connection whose protocol has none: random, but the same for a login.
-    pub(super) fn name(&self, watcher: Watcher) -> Arc<str> {
+    pub(in crate::node) fn name(&self, watcher: Watcher) -> Arc<str> {
         let half = |half: u8| u128::from(self.names.hash_one((watcher, half)));
         let random = (half(0) << 64 | half(1)).to_be_bytes();
         Builder::from_random_bytes(random)
@@ -94,14 +94,13 @@ impl Sessions {
     fn tell(&self, who: Option<&Present>, channel: &Arc<Channel>, came: bool) {
         let limit = self.node.settings.presence_limit;
         let few = channel.members.load(Ordering::Relaxed) <= limit;
-        let Some((user, client)) = who.filter(|_| few && self.node.listeners.any(channel)) else {
+        let Some(who) = who.filter(|_| few && self.node.listeners.any(channel)) else {
             return;
         };
-        let (user, client) = (Arc::clone(user), Arc::clone(client));
         let coming = Arc::new(Coming {
             channel: Arc::clone(channel),
-            user,
-            client,
+            user: Arc::clone(&who.user),
+            client: Arc::clone(&who.client),
             came,
         });
         for shard in 0..self.node.post.shards.len() {

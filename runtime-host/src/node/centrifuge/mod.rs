@@ -13,15 +13,14 @@
 mod connect;
 mod history;
 mod listeners;
+mod presence;
 mod publish;
 mod refusals;
-mod roll;
 mod subscribe;
 mod time;
 
 pub(super) use listeners::{Coming, Listeners};
 pub(super) use publish::publication;
-pub(super) use roll::Roll;
 
 use super::{Sessions, wire};
 use crate::hub::ConnectionKey;
@@ -73,8 +72,8 @@ enum Until {
     Login,
     /// A verdict; then the first parked command, which was found in order, is carried out.
     Verdict,
-    /// The answers of all shards; then the parked commands follow.
-    Roll,
+    /// The answer of others: all shards, or the disk; then the parked commands follow.
+    Answer,
 }
 
 /// What follows from carrying out a command.
@@ -220,7 +219,7 @@ impl Sessions {
             Done::Wait(until) => {
                 let frame = match until {
                     Until::Verdict => before.into(),
-                    Until::Login | Until::Roll => commands.rest().into(),
+                    Until::Login | Until::Answer => commands.rest().into(),
                 };
                 if let Some(client) = self.client(key) {
                     client.parked = Some(Parked { frame, until });

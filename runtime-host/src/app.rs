@@ -136,6 +136,7 @@ impl App {
             env!("CARGO_PKG_VERSION"),
         );
         let _ = writeln!(banner, "  WebSocket  ws://{address}/websocket/polling");
+        let _ = writeln!(banner, "  SDKs       ws://{address}/connection/websocket");
         for (component, routes) in self.server.routes() {
             for route in routes {
                 let _ = writeln!(banner, "  {component:<10} http://{address}{route}");
@@ -180,6 +181,7 @@ impl Adopt for Door {
     fn adopt(&self, upgraded: Upgraded) {
         let endpoint = match upgraded.endpoint {
             upgrade::Endpoint::Polling { format } => node::Endpoint::Polling(format),
+            upgrade::Endpoint::Centrifuge { format } => node::Endpoint::Centrifuge(format),
             upgrade::Endpoint::Echo => node::Endpoint::Echo,
         };
         let opening = Opening {

@@ -5,7 +5,7 @@ use crate::broker::{
 };
 use crate::http::policies::Declined;
 use crate::http::rooms::{Backend, Message, Place, Population, Present, Shelf, Shown, Wanted};
-use crate::node::Post;
+use crate::node::{self, Post};
 use crate::policy::Policy;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -68,6 +68,7 @@ impl RoomBackend {
         let said = Said {
             message: &data,
             from: &from,
+            client: None,
             key: message.key,
         };
         let (taker, taken) = oneshot::channel();
@@ -113,12 +114,12 @@ impl RoomBackend {
 
     async fn present(&self, tenant: &str, room: &str) -> Result<Vec<Present>, Declined> {
         let channel = self.channel(tenant, room).await?;
-        let roll = self.post.roll(&channel).await;
-        let present = roll.into_iter().map(|(session, user)| Present {
-            client: format!("{session:016x}"),
-            user,
-        });
-        Ok(present.collect())
+        let present = self.post.who_hears(&channel).await.into_iter();
+        let shown = |present: node::Present| Present {
+            client: present.client,
+            user: present.user,
+        };
+        Ok(present.map(shown).collect())
     }
 }
 

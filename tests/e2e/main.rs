@@ -8,6 +8,7 @@
 
 mod autobahn;
 mod bad_input;
+mod centrifuge;
 mod codes;
 mod history;
 mod layering;

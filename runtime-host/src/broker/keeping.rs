@@ -43,6 +43,7 @@ pub(super) enum Log {
 pub(super) struct Waiting {
     message: Box<str>,
     from: Arc<str>,
+    client: Option<Arc<str>>,
     key: Option<Box<str>>,
     origin: Origin,
     taker: Option<Taker>,
@@ -53,6 +54,7 @@ impl Waiting {
         Self {
             message: said.message.into(),
             from: Arc::clone(said.from),
+            client: said.client.cloned(),
             key: said.key.map(Into::into),
             origin,
             taker,
@@ -165,6 +167,7 @@ impl<M: Mail> Keeping<M> {
         let said = Said {
             message: &waiting.message,
             from: &waiting.from,
+            client: waiting.client.as_ref(),
             key: waiting.key.as_deref(),
         };
         match self.append(log, &said, taker) {

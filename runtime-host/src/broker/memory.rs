@@ -134,6 +134,7 @@ pub(super) fn post<M: Mail>(
     let publication = Arc::new(Publication {
         message: said.message.into(),
         from: Arc::clone(said.from),
+        client: said.client.cloned(),
         stamp,
     });
     for (to, on) in spread.shards.iter_mut().enumerate() {
@@ -164,6 +165,10 @@ impl<M: Mail> Broker for MemoryBroker<M> {
             receipts::give(&self.mail, taker, Ok(None));
         }
         Ok(fanout)
+    }
+
+    fn keeps_history(&self) -> bool {
+        self.keeping.is_some()
     }
 
     fn history(&self, channel: &Arc<Channel>, query: Query) -> Reading<Page> {
@@ -272,6 +277,7 @@ mod tests {
         let said = Said {
             message,
             from: &"u".into(),
+            client: None,
             key: None,
         };
         broker.publish(channel, &said, ORIGIN, None).unwrap()

@@ -144,6 +144,8 @@ pub struct Said<'a> {
     pub message: &'a str,
     /// Who says it; empty for the tenant's backend.
     pub from: &'a Arc<str>,
+    /// The connection that says it, where its protocol names connections.
+    pub client: Option<&'a Arc<str>>,
     /// Where the channel has history, a second publication with this key within
     /// [`sschat_history::KEY_WINDOW`] is the first one again.
     pub key: Option<&'a str>,
@@ -156,7 +158,7 @@ pub enum Origin {
     Session {
         /// The shard.
         shard: usize,
-        /// The session, which is left out.
+        /// The session.
         session: u64,
     },
     /// Nobody on a shard.
@@ -179,6 +181,8 @@ pub struct Publication {
     pub message: Box<str>,
     /// Who said it; empty for the tenant's backend.
     pub from: Arc<str>,
+    /// The connection that said it, where its protocol names connections.
+    pub client: Option<Arc<str>>,
     /// Its place in the channel's history, if there is one.
     pub stamp: Option<Stamp>,
 }
@@ -267,6 +271,9 @@ pub trait Broker: Send + Sync + 'static {
         origin: Origin,
         taker: Option<Taker>,
     ) -> Result<Fanout, Refused>;
+
+    /// Whether publications are given offsets and kept.
+    fn keeps_history(&self) -> bool;
 
     /// Publications of a channel, as they were together at one moment. `query.since` with
     /// another epoch than the channel's is [`HistoryError::WrongEpoch`].

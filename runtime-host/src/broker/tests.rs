@@ -126,6 +126,7 @@ fn say(
     let said = Said {
         message,
         from: &"u".into(),
+        client: None,
         key: None,
     };
     let origin = Origin::Session {

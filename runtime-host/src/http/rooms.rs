@@ -87,7 +87,7 @@ pub struct Shelf {
 #[derive(Debug, Clone)]
 pub struct Present {
     /// Names the session.
-    pub client: String,
+    pub client: Arc<str>,
     /// Its user.
     pub user: Arc<str>,
 }

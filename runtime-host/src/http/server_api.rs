@@ -162,12 +162,12 @@ impl<'a> Caller<'a> {
             let users: BTreeSet<_> = present.iter().map(|it| &it.user).collect();
             return raw(&json!({ "num_clients": present.len(), "num_users": users.len() }));
         }
-        let clients: BTreeMap<&String, Value> = present
+        let clients: BTreeMap<&str, Value> = present
             .iter()
             .map(|it| {
                 (
-                    &it.client,
-                    json!({ "client": it.client, "user": &*it.user }),
+                    &*it.client,
+                    json!({ "client": &*it.client, "user": &*it.user }),
                 )
             })
             .collect();

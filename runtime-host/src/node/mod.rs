@@ -7,14 +7,17 @@
 //!
 //! Absent on purpose: sockets ([`crate::socket`]), rules ([`crate::policy`]), records.
 
+mod centrifuge;
 mod join;
 mod login;
 mod presence;
 mod publish;
+mod roll;
 mod session;
 mod sessions;
 mod wire;
 
+pub(crate) use roll::Present;
 pub use sessions::Sessions;
 
 use crate::broker::{Broker, Channel, Channels, Mail, Publication, Receipt};
@@ -25,16 +28,18 @@ use crate::policy::memo::{Verdict, Watcher};
 use crate::policy::trace::Connection;
 use crate::policy::{Policy, Undecided};
 use crate::socket::{Pace, ShardHandle};
+use sschat_protocol::centrifuge as centrifuge_protocol;
 use sschat_protocol::seed::Format;
 use sschat_protocol::websocket::deflate::Agreement;
 use std::sync::Arc;
-use tokio::sync::oneshot;
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Endpoint {
     /// The seed's protocol.
     Polling(Format),
+    /// The Centrifuge protocol.
+    Centrifuge(centrifuge_protocol::Format),
     /// Every message comes back: for outside suites that judge the framing.
     Echo,
 }
@@ -81,9 +86,6 @@ pub struct Heard {
     pub(crate) presence: bool,
 }
 
-/// Sessions that hear a channel, each with its user.
-pub type Roll = Vec<(Watcher, Arc<str>)>;
-
 /// What other threads tell a shard's sessions.
 pub enum Command {
     /// A login was decided.
@@ -98,10 +100,14 @@ pub enum Command {
     Deliver(Arc<Channel>, Arc<Publication>, Option<u64>),
     /// What became of what sessions of this shard published.
     Acknowledged(Vec<Receipt>),
-    /// Say which sessions of this shard hear the channel.
-    Roll(Arc<Channel>, oneshot::Sender<Roll>),
     /// A user came or went; for those who share one of the rooms.
     Presence(Arc<presence::Notice>),
+    /// Who of this shard hears a channel?
+    Roll(Arc<roll::Roll>),
+    /// Every shard has said who is.
+    Rolled(Arc<roll::Roll>),
+    /// A session came into a room or left it; for those who asked.
+    Coming(Arc<centrifuge::Coming>),
 }
 
 impl Command {
@@ -114,8 +120,10 @@ impl Command {
             | Self::Hold(..)
             | Self::Deliver(..)
             | Self::Acknowledged(..)
+            | Self::Presence(..)
             | Self::Roll(..)
-            | Self::Presence(..) => Pace::Prompt,
+            | Self::Rolled(..)
+            | Self::Coming(..) => Pace::Prompt,
         }
     }
 }
@@ -132,18 +140,6 @@ impl Post {
         Self {
             shards: shards.into(),
         }
-    }
-
-    /// The sessions of this host that hear a channel, each with its user.
-    pub(crate) async fn roll(&self, channel: &Arc<Channel>) -> Roll {
-        let mut all = Roll::new();
-        for shard in 0..self.shards.len() {
-            let (sender, receiver) = oneshot::channel();
-            self.tell(shard, Command::Roll(Arc::clone(channel), sender));
-            // A shard that ended has nobody.
-            all.extend(receiver.await.unwrap_or_default());
-        }
-        all
     }
 
     fn tell(&self, shard: usize, command: Command) {
@@ -179,6 +175,7 @@ pub struct Node {
     pub(crate) channels: Arc<Channels>,
     pub(crate) post: Post,
     pub(crate) settings: Settings,
+    listeners: centrifuge::Listeners,
     pub(crate) runtime: tokio::runtime::Handle,
 }
 
@@ -199,6 +196,7 @@ impl Node {
             channels,
             post,
             settings,
+            listeners: centrifuge::Listeners::default(),
             runtime: tokio::runtime::Handle::current(),
         }
     }

@@ -1,8 +1,8 @@
 //! Who is online: told to those who share a room, and answered when asked.
 
-use super::{Command, Roll, Sessions, wire};
+use super::{Command, Sessions, wire};
 use crate::broker::Channel;
-use crate::hub::{ConnectionKey, FORMATS, RoomKey};
+use crate::hub::{ConnectionKey, RoomKey};
 use crate::policy::answer::Answer;
 use crate::policy::memo::Verdict;
 use crate::socket::{Flow, Turn};
@@ -74,21 +74,6 @@ impl Sessions {
         turn.hub.tell(connections.into_iter(), |out| {
             push_frame(out, Opcode::Text, scratch);
         });
-    }
-
-    /// The sessions of this shard that hear the channel.
-    pub(super) fn roll(&mut self, channel: &Channel, turn: &mut Turn<'_>) -> Roll {
-        let Some(room) = turn.hub.room(channel.id) else {
-            return Roll::new();
-        };
-        let formats = 0..u8::try_from(FORMATS).unwrap_or(u8::MAX);
-        let heard = formats.flat_map(|format| turn.hub.members(room, format));
-        let who = |key| {
-            let session = self.session(key)?;
-            let user = Arc::clone(&session.who.as_ref()?.user);
-            Some((session.watcher, user))
-        };
-        heard.filter_map(who).collect()
     }
 
     /// Whether the connection may know who is online in the room.

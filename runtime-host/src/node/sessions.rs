@@ -1,5 +1,6 @@
 //! The sessions of one shard: takes messages and commands to the use cases.
 
+use super::centrifuge::Clients;
 use super::session::Session;
 use super::{Command, Endpoint, Node, Opening, connection_of, wire};
 use crate::clock::unix_now;
@@ -35,6 +36,8 @@ pub struct Sessions {
     pub(super) scratch: Vec<u8>,
     /// What compresses for those who agreed to it.
     pub(super) deflater: Deflater,
+    /// What the sessions of the Centrifuge protocol share.
+    pub(super) clients: Clients,
 }
 
 impl Sessions {
@@ -50,6 +53,7 @@ impl Sessions {
             timed: BinaryHeap::new(),
             scratch: Vec::new(),
             deflater: Deflater::default(),
+            clients: Clients::default(),
         }
     }
 
@@ -150,6 +154,9 @@ impl Sessions {
             return;
         };
         let waiting = self.session(key).and_then(|session| session.waiting.take());
+        if self.is_client(key) {
+            return self.take_up(key, outcome, turn);
+        }
         let flow = match (&outcome, waiting) {
             (_, None) => return,
             (Ok(verdict), Some(waiting)) => self.act(key, &waiting.text, Some(verdict), turn),
@@ -184,7 +191,7 @@ impl Sessions {
         }
     }
 
-    fn hold(&mut self, watchers: &[(Watcher, u32)], turn: &mut Turn<'_>) {
+    pub(super) fn hold(&mut self, watchers: &[(Watcher, u32)], turn: &mut Turn<'_>) {
         for (watcher, epoch) in watchers {
             let Some(key) = self.find(*watcher) else {
                 continue;
@@ -217,13 +224,18 @@ impl Application for Sessions {
         if index >= self.sessions.len() {
             self.sessions.resize_with(index + 1, || None);
         }
+        let endpoint = opening.endpoint;
         self.sessions[index] = Some(Box::new(Session::new(opening)));
+        if let Endpoint::Centrifuge(format) = endpoint {
+            self.begin(key, format);
+        }
         Flow::Continue
     }
 
     fn text(&mut self, key: ConnectionKey, text: &str, turn: &mut Turn<'_>) -> Flow {
         match self.session(key).map(|session| session.endpoint) {
             Some(Endpoint::Polling(_)) => self.act(key, text, None, turn),
+            Some(Endpoint::Centrifuge(_)) => self.frame(key, text.as_bytes(), turn),
             Some(Endpoint::Echo) => {
                 self.echo(key, (Opcode::Text, text.as_bytes()), turn);
                 Flow::Continue
@@ -234,6 +246,7 @@ impl Application for Sessions {
 
     fn binary(&mut self, key: ConnectionKey, bytes: &[u8], turn: &mut Turn<'_>) -> Flow {
         match self.session(key).map(|session| session.endpoint) {
+            Some(Endpoint::Centrifuge(_)) => return self.frame(key, bytes, turn),
             Some(Endpoint::Echo) => self.echo(key, (Opcode::Binary, bytes), turn),
             Some(Endpoint::Polling(_)) => {
                 self.let_go(key, turn);
@@ -264,12 +277,10 @@ impl Application for Sessions {
                 self.deliver(&channel, &publication, origin, turn);
             }
             Command::Acknowledged(receipts) => self.acknowledged(receipts, turn),
-            Command::Roll(channel, asked) => {
-                let roll = self.roll(&channel, turn);
-                // Who asked may have gone.
-                drop(asked.send(roll));
-            }
             Command::Presence(notice) => self.tell_presence(&notice, turn),
+            Command::Roll(roll) => self.call_roll(&roll, turn),
+            Command::Rolled(roll) => self.rolled(&roll, turn),
+            Command::Coming(coming) => self.tell_came(&coming, turn),
         }
     }
 
@@ -278,6 +289,7 @@ impl Application for Sessions {
     }
 
     fn tick(&mut self, turn: &mut Turn<'_>) {
+        self.keep_time(turn);
         if self.timed.is_empty() {
             return;
         }

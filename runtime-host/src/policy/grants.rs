@@ -249,6 +249,13 @@ impl Grants {
         Some(standing.epoch)
     }
 
+    /// Puts a new credential in the place of what a session presented, and begins a new evaluation, as
+    /// [`Grants::renew`] does.
+    pub fn present(&self, watcher: Watcher, presented: Presented) -> Option<u32> {
+        self.part(watcher).get_mut(&watcher)?.presented = presented;
+        self.renew(watcher)
+    }
+
     fn enqueue(&self, watcher: Watcher, standing: &mut Standing) {
         if !std::mem::replace(&mut standing.busy, true) && self.queue.send(watcher).is_err() {
             tracing::error!("grants are evaluated no more");

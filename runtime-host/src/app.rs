@@ -292,6 +292,8 @@ fn join(
     });
     let sessions = node::Settings {
         presence_limit: u32::try_from(settings.presence_limit).unwrap_or(u32::MAX),
+        // An answer must leave room for what is said meanwhile.
+        recovery_bytes: settings.queue_limit / 2,
         undecided: settings.undecided,
     };
     let node = Arc::new(Node::new(

@@ -49,10 +49,19 @@ const sign = (claims, secret) => {
 };
 const now = () => Math.floor(Date.now() / 1000);
 
+// The connections, the newest last: to break them.
+const sockets = [];
+class Socket extends websocket {
+  constructor(...options) {
+    super(...options);
+    sockets.push(this);
+  }
+}
+
 const opened = [];
 const client = (app, options) => {
   const made = new Centrifuge(`ws://${host}/connection/websocket?app=${app.app_id}`, {
-    websocket,
+    websocket: Socket,
     minReconnectDelay: 50,
     ...options,
   });
@@ -113,7 +122,10 @@ const members = async () => {
   assert.deepEqual(Object.values(clients).map((it) => it.user).sort(), [alice, bob].sort());
   assert.equal(clients[own.client].user, alice);
   assert.deepEqual(await a.presenceStats(room), { numClients: 2, numUsers: 2 });
-  await assert.rejects(a.history(room, { limit: 1 }), { code: 108 });
+  const { publications, offset, epoch } = await a.history(room, { limit: 1 });
+  assert.deepEqual(publications.map((it) => [unpack(it.data), it.offset]), [[said, offset]]);
+  assert.deepEqual((await a.history(room, { since: { offset, epoch }, limit: 9 })).publications, []);
+  await assert.rejects(a.history(room, { since: { offset, epoch: 'never' } }), { code: 112 });
   await assert.rejects(a.rpc('add', pack({})), { code: 104 });
   await assert.rejects(a.publish('room_none', pack({})), { code: 103 });
   await a.send(pack({}));
@@ -164,6 +176,15 @@ const strangers = async () => {
   assert.equal(joined.info.user, 'ben');
   await inA.publish(pack([1, 2]));
   assert.deepEqual(unpack((await heard.next()).data), [1, 2]);
+
+  // The network breaks: the SDK comes back by itself, and misses nothing.
+  const back = listen(inB, 'subscribed');
+  sockets.at(-1).terminate();
+  for (let n = 0; n < 20; n += 1) await inA.publish(pack(n));
+  const { recovered, wasRecovering } = await back.next('Ben comes back');
+  assert.deepEqual([recovered, wasRecovering], [true, true]);
+  for (let n = 0; n < 20; n += 1) assert.equal(unpack((await heard.next()).data), n);
+  heard.none();
   assert.equal((await inA.presenceStats()).numClients, 2);
   const unsubscribed = listen(inB, 'unsubscribed');
   inB.unsubscribe();

@@ -171,6 +171,14 @@ impl<M: Mail> Broker for MemoryBroker<M> {
         self.keeping.is_some()
     }
 
+    fn position(&self, channel: &Channel, shard: usize) -> Option<Position> {
+        let spread = channel.spread();
+        match &spread.log {
+            Log::Open(log) if spread.shards[shard].waiting == 0 => Some(log.top()),
+            _ => None,
+        }
+    }
+
     fn history(&self, channel: &Arc<Channel>, query: Query) -> Reading<Page> {
         self.reading(|keeping| {
             let (history, log) = (Arc::clone(&keeping.history), keeping.log(channel));

@@ -82,6 +82,11 @@ impl Channel {
         *members = members.saturating_sub(1);
     }
 
+    /// Waits until whoever is giving a publication an offset has mailed it, too.
+    pub fn settle(&self) {
+        drop(self.spread());
+    }
+
     /// The shard has taken in a publication that came by its mailbox.
     pub fn taken_in(&self, shard: usize) {
         let waiting = &mut self.spread().shards[shard].waiting;
@@ -274,6 +279,10 @@ pub trait Broker: Send + Sync + 'static {
 
     /// Whether publications are given offsets and kept.
     fn keeps_history(&self) -> bool;
+
+    /// Where the channel is, if that is known at once and no publication is on its way to
+    /// `shard`: then a session of that shard hears exactly what follows.
+    fn position(&self, channel: &Channel, shard: usize) -> Option<Position>;
 
     /// Publications of a channel, as they were together at one moment. `query.since` with
     /// another epoch than the channel's is [`HistoryError::WrongEpoch`].

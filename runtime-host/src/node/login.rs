@@ -55,7 +55,7 @@ impl Sessions {
         if let Some(outcome) = node.grants.recall(watcher) {
             let outcome = outcome.map(|grant| node.admission(grant));
             self.admit(key, outcome, turn);
-            return Flow::Continue;
+            return self.after_login(key);
         }
         let shard = self.shard;
         self.node.runtime.spawn(async move {
@@ -69,6 +69,14 @@ impl Sessions {
             node.post.tell(shard, Command::LoggedIn(watcher, outcome));
         });
         Flow::Pause
+    }
+
+    /// Whether more is taken from a session that was just let in, or waits to be.
+    fn after_login(&mut self, key: ConnectionKey) -> Flow {
+        match self.is_being_welcomed(key) {
+            true => Flow::Pause,
+            false => Flow::Continue,
+        }
     }
 
     /// The outcome of a login that had to wait.
@@ -111,16 +119,21 @@ impl Sessions {
             }
         };
         if self.is_client(key) {
-            if let Err(disconnect) = self.welcome(key, &admission, turn) {
-                return self.disconnect(key, &disconnect, turn);
-            }
-        } else {
-            let rooms = admission.channels.iter().map(|heard| &*heard.channel.room);
-            let user = &admission.user;
-            self.answer(key, turn, |out| seed::login_ok(out, user, rooms));
+            return self.begin_welcome(key, admission, turn);
         }
+        let rooms = admission.channels.iter().map(|heard| &*heard.channel.room);
+        let user = &admission.user;
+        self.answer(key, turn, |out| seed::login_ok(out, user, rooms));
         for heard in &admission.channels {
-            self.enter(key, heard, turn);
+            heard.channel.entered(self.shard);
+        }
+        self.let_in(key, admission, turn);
+    }
+
+    /// Seats a session in its rooms, which count it as hearing them already.
+    pub(super) fn let_in(&mut self, key: ConnectionKey, admission: Admission, turn: &mut Turn<'_>) {
+        for heard in &admission.channels {
+            self.seat(key, heard, turn);
         }
         let Some(session) = self.session(key) else {
             return;
@@ -194,6 +207,7 @@ impl Sessions {
             return self.disconnect(key, &Disconnect::INVALID_TOKEN, turn);
         }
         let left = self.leave_all_but(key, &admission.channels, turn);
+        self.give_up_all_but(key, &admission.channels, turn);
         // Also where a newer hold goes on: the next outcome knows nothing of these rooms.
         turn.forfeit(key, &left);
         self.enter_new(key, &admission.channels, turn);
@@ -207,6 +221,7 @@ impl Sessions {
         if admission.epoch >= session.held {
             turn.release(key);
         }
+        self.answer_what_is_known(key, turn);
     }
 
     /// Leaves the rooms that are not in `keep`; gives back their numbers.
@@ -230,7 +245,11 @@ impl Sessions {
             self.leave(place.seat, &place.channel, true, turn);
             let who = self.present(key);
             self.tell_leaving(who.as_ref(), &place);
-            self.tell_membership(key, &place.channel.room, false, turn);
+            let room = &place.channel.room;
+            match self.is_client(key) {
+                true => self.end_subscription(key, room, turn),
+                false => self.answer(key, turn, |out| seed::membership(out, false, room)),
+            }
         }
         left
     }
@@ -252,34 +271,29 @@ impl Sessions {
             }
         }
         for heard in new {
-            self.enter(key, heard, turn);
-            self.tell_membership(key, &heard.channel.room, true, turn);
-        }
-    }
-
-    /// Tells a session that it hears a room from now on, or no more.
-    fn tell_membership(
-        &mut self,
-        key: ConnectionKey,
-        room: &str,
-        hears: bool,
-        turn: &mut Turn<'_>,
-    ) {
-        if self.is_client(key) {
-            self.tell_subscription(key, room, hears, turn);
-        } else {
-            self.answer(key, turn, |out| seed::membership(out, hears, room));
+            if !self.is_client(key) {
+                self.enter(key, heard, turn);
+                let room = &heard.channel.room;
+                self.answer(key, turn, |out| seed::membership(out, true, room));
+            } else if !self.is_catching_up(key, heard.channel.id) {
+                self.becomes_member(key, heard, turn);
+            }
         }
     }
 
     pub(super) fn enter(&mut self, key: ConnectionKey, heard: &Heard, turn: &mut Turn<'_>) {
+        heard.channel.entered(self.shard);
+        self.seat(key, heard, turn);
+    }
+
+    /// Seats a session in a room that counts it as hearing it already.
+    pub(super) fn seat(&mut self, key: ConnectionKey, heard: &Heard, turn: &mut Turn<'_>) {
         let shard = self.shard;
+        let channel = &heard.channel;
         let Some(session) = self.session(key) else {
-            return;
+            return channel.left(shard);
         };
         let format = session.format();
-        let channel = &heard.channel;
-        channel.entered(shard);
         if session.places.len() < FEW {
             session.places.reserve_exact(1);
         }
@@ -312,6 +326,7 @@ impl Sessions {
 
     /// Ends the login of a session; the connection stays.
     pub(super) fn log_out(&mut self, key: ConnectionKey, turn: &mut Turn<'_>) {
+        self.stop_catching_up(key);
         let leaver = self.present(key);
         let Some(session) = self.session(key) else {
             return;

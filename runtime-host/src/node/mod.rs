@@ -62,6 +62,8 @@ pub struct Opening {
 pub struct Settings {
     /// Rooms with more sessions than this are not told who comes and goes.
     pub presence_limit: u32,
+    /// The most bytes of publications that one answer brings a session.
+    pub recovery_bytes: usize,
     /// Members publish without being asked whether they may: for measuring.
     pub undecided: bool,
 }
@@ -100,6 +102,10 @@ pub enum Command {
     Deliver(Arc<Channel>, Arc<Publication>, Option<u64>),
     /// What became of what sessions of this shard published.
     Acknowledged(Vec<Receipt>),
+    /// The history of a channel was read that a session catches up with.
+    CaughtUp(Watcher, u64, centrifuge::Read),
+    /// A part of a channel's history was read for a session.
+    Read(Watcher, Box<centrifuge::Shelf>),
     /// A user came or went; for those who share one of the rooms.
     Presence(Arc<presence::Notice>),
     /// Who of this shard hears a channel?
@@ -120,6 +126,8 @@ impl Command {
             | Self::Hold(..)
             | Self::Deliver(..)
             | Self::Acknowledged(..)
+            | Self::CaughtUp(..)
+            | Self::Read(..)
             | Self::Presence(..)
             | Self::Roll(..)
             | Self::Rolled(..)

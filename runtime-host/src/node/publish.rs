@@ -157,16 +157,17 @@ impl Sessions {
             Some(seat) => Some(seat.room),
             None => turn.hub.room(channel.id),
         };
-        if let Fanout::Here(stamp) = fanout
-            && let Some(room) = room(turn)
-        {
+        if let Fanout::Here(stamp) = fanout {
             let said = Taken {
                 message,
                 from,
                 client: client.as_deref(),
                 stamp,
             };
-            self.take_in(room, seat, channel, said, turn);
+            self.set_aside(channel, said);
+            if let Some(room) = room(turn) {
+                self.take_in(room, seat, channel, said, turn);
+            }
         }
         Ok(())
     }
@@ -205,6 +206,13 @@ impl Sessions {
         turn: &mut Turn<'_>,
     ) {
         channel.taken_in(self.shard);
+        let said = Taken {
+            message: &publication.message,
+            from: &publication.from,
+            client: publication.client.as_deref(),
+            stamp: publication.stamp,
+        };
+        self.set_aside(channel, said);
         let Some(room) = turn.hub.room(channel.id) else {
             return;
         };
@@ -213,12 +221,6 @@ impl Sessions {
             .and_then(|key| self.session(key))
             .and_then(|session| session.seated(room))
             .map(|place| place.seat);
-        let said = Taken {
-            message: &publication.message,
-            from: &publication.from,
-            client: publication.client.as_deref(),
-            stamp: publication.stamp,
-        };
         self.take_in(room, seat, channel, said, turn);
     }
 

@@ -191,6 +191,11 @@ impl Sessions {
         }
     }
 
+    /// Whether changes may have been missed and the sessions don't know it yet.
+    pub(super) fn doubts(&mut self) -> bool {
+        self.node.policy.in_doubt(&mut self.proven)
+    }
+
     pub(super) fn hold(&mut self, watchers: &[(Watcher, u32)], turn: &mut Turn<'_>) {
         for (watcher, epoch) in watchers {
             let Some(key) = self.find(*watcher) else {
@@ -277,6 +282,10 @@ impl Application for Sessions {
                 self.deliver(&channel, &publication, origin, turn);
             }
             Command::Acknowledged(receipts) => self.acknowledged(receipts, turn),
+            Command::CaughtUp(watcher, serial, read) => {
+                self.caught_up((watcher, serial), read, turn);
+            }
+            Command::Read(watcher, shelf) => self.history_read(watcher, shelf, turn),
             Command::Presence(notice) => self.tell_presence(&notice, turn),
             Command::Roll(roll) => self.call_roll(&roll, turn),
             Command::Rolled(roll) => self.rolled(&roll, turn),
@@ -285,7 +294,7 @@ impl Application for Sessions {
     }
 
     fn in_doubt(&mut self) -> bool {
-        self.node.policy.in_doubt(&mut self.proven)
+        self.doubts()
     }
 
     fn tick(&mut self, turn: &mut Turn<'_>) {

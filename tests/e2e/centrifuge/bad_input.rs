@@ -1,6 +1,6 @@
 //! What breaks the protocol: the code that is documented, and nobody else notices.
 
-use super::{Client, PATH, code};
+use super::{Client, PATH, accepted, code};
 use serde_json::json;
 use sschat_tests::raw::{Frame, opcode};
 use sschat_tests::token::sign;
@@ -45,7 +45,7 @@ async fn frames_that_end_a_session() {
         client.expect_close(BAD_REQUEST).await;
     }
     let said = json!({"publish": {"channel": room, "data": "still here"}});
-    assert_eq!(witness.ask(said).await["publish"], json!({}));
+    assert_eq!(accepted(&witness.ask(said).await), 1);
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn numbers_and_names_beyond_all_bounds() {
     let asked = client
         .ask(json!({"history": {"channel": room, "since": since}}))
         .await;
-    assert_eq!(code(&asked), 108);
+    assert_eq!(code(&asked), 112, "an epoch that never was");
     let member = client.ask(json!({"subscribe": {"channel": room}})).await;
     assert_eq!(code(&member), 105, "a member is subscribed already");
     let deep = format!("{}{}", "[".repeat(101), "]".repeat(101));

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod publications;
+mod recovery;
 mod sdk;
 mod subscriptions;
 mod tokens;
@@ -42,9 +43,15 @@ impl Client {
 
     /// A session of this user, and the answer to its connect.
     async fn of(host: &Host, app: &App, user: &str) -> (Self, Value) {
+        Self::back(host, app, user, json!({})).await
+    }
+
+    /// A session of a user who was there before, in these rooms at these positions.
+    async fn back(host: &Host, app: &App, user: &str, subs: Value) -> (Self, Value) {
         let mut client = Self::open(host, app).await;
         let token = sign(&json!({"sub": user}), &app.secret);
-        let connected = client.ask(json!({"connect": {"token": token}})).await;
+        let connect = json!({"connect": {"token": token, "subs": subs}});
+        let connected = client.ask(connect).await;
         assert!(connected["connect"].is_object(), "{connected}");
         let connected = connected["connect"].clone();
         (client, connected)
@@ -89,8 +96,10 @@ impl Client {
     /// Fails unless the next push is this publication.
     async fn expect_publication(&mut self, room: &str, data: Value, info: Value) {
         let (channel, push) = self.push().await;
-        let wanted = json!({"data": data, "info": info});
-        assert_eq!((channel, &push["pub"]), (json!(room), &wanted), "{push}");
+        let (said, by) = (&push["pub"]["data"], &push["pub"]["info"]);
+        assert_eq!((&channel, said, by), (&json!(room), &data, &info), "{push}");
+        let stamp = (push["pub"]["offset"].as_u64(), push["pub"]["time"].as_i64());
+        assert!(matches!(stamp, (Some(1..), Some(1..))), "{push}");
     }
 
     /// The next line; pings are passed over.
@@ -109,6 +118,21 @@ impl Client {
     async fn expect_close(&mut self, code: u16) {
         self.chat.expect_close(code).await;
     }
+}
+
+/// Fails unless a publish was accepted; its offset.
+fn accepted(reply: &Value) -> u64 {
+    let (offset, epoch) = (&reply["publish"]["offset"], &reply["publish"]["epoch"]);
+    assert!(epoch.is_string(), "{reply}");
+    offset.as_u64().expect("an offset")
+}
+
+/// Fails unless a subscription can be recovered from its position later; the position.
+fn position(subscription: &Value) -> (u64, String) {
+    let can = (&subscription["recoverable"], &subscription["positioned"]);
+    assert_eq!(can, (&json!(true), &json!(true)), "{subscription}");
+    let offset = subscription["offset"].as_u64().unwrap_or_default();
+    (offset, subscription["epoch"].as_str().unwrap().to_owned())
 }
 
 /// The code of a refusal.

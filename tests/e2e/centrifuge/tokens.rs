@@ -1,6 +1,6 @@
 //! Tokens: whom they let in, for how long, and how they are refreshed.
 
-use super::{Client, PATH, code};
+use super::{Client, PATH, accepted, code, position};
 use serde_json::json;
 use sschat_tests::token::{now, sign, unsigned};
 use sschat_tests::{App, Host};
@@ -14,11 +14,7 @@ async fn a_token_names_the_app_where_the_address_does_not() {
     let mut client = Client::open_at(&host, PATH).await;
     let token = sign(&json!({"sub": alice, "app": app.id}), &app.secret);
     let connected = client.ask(json!({"connect": {"token": token}})).await;
-    assert_eq!(
-        connected["connect"]["subs"],
-        json!({room: {}}),
-        "{connected}"
-    );
+    position(&connected["connect"]["subs"][&room]);
     assert!(connected["connect"].get("expires").is_none(), "{connected}");
 }
 
@@ -81,7 +77,7 @@ async fn a_session_that_is_refreshed_outlives_its_first_token() {
     let said = client
         .ask(json!({"publish": {"channel": room, "data": 1}}))
         .await;
-    assert_eq!(said["publish"], json!({}));
+    assert_eq!(accepted(&said), 1);
 }
 
 #[tokio::test]

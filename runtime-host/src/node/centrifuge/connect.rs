@@ -1,21 +1,27 @@
 //! Beginning a session, and what a change of its grant does to it.
 
+use super::recovery::{Caught, Claim, Purpose};
 use super::refusals::{ends_login, keeps_out};
 use super::{Client, Done, Until};
 use crate::clock::unix_now;
 use crate::hub::ConnectionKey;
-use crate::node::{Admission, Sessions};
+use crate::node::{Admission, Heard, Sessions};
 use crate::policy::grants::Presented;
 use crate::policy::trace::Connection;
 use crate::socket::{Flow, Turn};
 use crate::wasm::authority::{Credential, Refusal};
 use serde::Deserialize;
 use sschat_protocol::centrifuge::session::{Millis, Session};
-use sschat_protocol::centrifuge::{
-    Connect, Connected, Disconnect, Failure, Format, Subscription, Unsubscribed,
-};
+use sschat_protocol::centrifuge::{Connect, Connected, Failure, Format, Resume, Unsubscribed};
 use std::sync::Arc;
 use uuid::Uuid;
+
+/// A connect that is answered once the client caught up with its rooms.
+pub(in crate::node) struct Welcome {
+    pub(super) admission: Admission,
+    /// The rooms that it caught up with, which count it as hearing them.
+    pub(super) caught: Vec<(Heard, Caught)>,
+}
 
 /// What a client without a token may say of itself.
 #[derive(Deserialize)]
@@ -32,6 +38,10 @@ impl Sessions {
             session,
             name: name.to_string().into(),
             connect: 0,
+            claims: Vec::new(),
+            welcome: None,
+            catching_up: Vec::new(),
+            page: None,
             refresh: None,
             parked: None,
             alarm: Millis::MAX,
@@ -52,6 +62,14 @@ impl Sessions {
     ) -> Done {
         if let Some(client) = self.client(key) {
             client.connect = id;
+            let recovers = connect.subs.iter().filter(|it| it.recover);
+            let claim = |it: &Resume<'_>| Claim {
+                epoch: (*it.epoch).into(),
+                offset: it.offset,
+            };
+            client.claims = recovers
+                .map(|it| ((*it.channel).into(), claim(it)))
+                .collect();
         }
         let token = Some(&*connect.token).filter(|token| !token.is_empty());
         let named = match token {
@@ -65,23 +83,60 @@ impl Sessions {
         }
     }
 
-    /// The login was accepted: answers the connect, with the rooms as subscriptions.
-    ///
-    /// # Errors
-    /// [`Disconnect::CHANNEL_LIMIT`] for too many rooms.
-    pub(in crate::node) fn welcome(
+    /// The login was accepted: the client catches up with its rooms, and is answered then.
+    pub(in crate::node) fn begin_welcome(
         &mut self,
         key: ConnectionKey,
-        admission: &Admission,
+        admission: Admission,
         turn: &mut Turn<'_>,
-    ) -> Result<(), Disconnect> {
+    ) {
+        self.stop_catching_up(key);
+        let claims = self.client(key).map(|client| client.claims.clone());
+        let claims = claims.unwrap_or_default();
+        let mut caught = Vec::with_capacity(admission.channels.len());
+        for heard in &admission.channels {
+            let claim = claims.iter().find(|(room, _)| *room == heard.channel.room);
+            let claim = claim.map(|(_, claim)| claim.clone());
+            if let Some(known) = self.catch_up(key, heard, (Purpose::Connect, claim)) {
+                caught.push((heard.clone(), known));
+            }
+        }
+        if let Some(client) = self.client(key) {
+            client.welcome = Some(Box::new(Welcome { admission, caught }));
+        }
+        self.answer_what_is_known(key, turn);
+    }
+
+    /// Whether the connect waits until the client caught up.
+    pub(in crate::node) fn is_being_welcomed(&mut self, key: ConnectionKey) -> bool {
+        self.client(key).is_some_and(|it| it.welcome.is_some())
+    }
+
+    /// Answers the connect, with the rooms as subscriptions, and seats the client in them.
+    pub(super) fn welcome(&mut self, key: ConnectionKey, turn: &mut Turn<'_>) {
         let Some(client) = self.client(key) else {
-            return Ok(());
+            return;
         };
+        let Some(welcome) = client.welcome.take() else {
+            return;
+        };
+        client.claims = Vec::new();
         let (id, name) = (client.connect, client.name());
-        let rooms = admission.channels.iter();
-        let subs: Vec<_> = rooms
-            .map(|heard| (&*heard.channel.room, Subscription::default()))
+        let Welcome {
+            admission,
+            mut caught,
+        } = *welcome;
+        let mut budget = self.node.settings.recovery_bytes;
+        while let Some(catch_up) = self.take_caught_up(key, |_| true) {
+            caught.push((catch_up.heard.clone(), catch_up.caught(&mut budget)));
+        }
+        let publications: Vec<_> = caught.iter().map(|(_, it)| it.publications()).collect();
+        let subs: Vec<_> = caught
+            .iter()
+            .zip(&publications)
+            .map(|((heard, caught), publications)| {
+                (&*heard.channel.room, caught.subscription(publications))
+            })
             .collect();
         let ttl = time_left(admission.expires);
         let connected = Connected {
@@ -92,10 +147,17 @@ impl Sessions {
             subs: &subs,
             ..Connected::default()
         };
-        self.say(key, turn, |session, now, settings, out| {
+        let said = self.say(key, turn, |session, now, settings, out| {
             session.connected(now, settings, id, &connected, out)
-        })
-        .unwrap_or(Ok(()))
+        });
+        if let Some(Err(disconnect)) = said {
+            for (heard, _) in &caught {
+                heard.channel.left(self.shard);
+            }
+            return self.disconnect(key, &disconnect, turn);
+        }
+        self.let_in(key, admission, turn);
+        self.go_on(key, turn);
     }
 
     /// The login was refused.
@@ -132,24 +194,48 @@ impl Sessions {
         self.disconnect(key, &why, turn);
     }
 
-    /// Tells a client that the server subscribes it to a room, or ends the subscription.
-    pub(in crate::node) fn tell_subscription(
+    /// A client became a member of a room: it is subscribed once it caught up with it.
+    pub(in crate::node) fn becomes_member(
+        &mut self,
+        key: ConnectionKey,
+        heard: &Heard,
+        turn: &mut Turn<'_>,
+    ) {
+        if let Some(caught) = self.catch_up(key, heard, (Purpose::Membership, None)) {
+            self.take_member(key, (heard, &caught), turn);
+        }
+    }
+
+    /// Tells a client that the server subscribes it to a room, and seats it there.
+    pub(super) fn take_member(
+        &mut self,
+        key: ConnectionKey,
+        (heard, caught): (&Heard, &Caught),
+        turn: &mut Turn<'_>,
+    ) {
+        let publications = caught.publications();
+        let subscription = caught.subscription(&publications);
+        let room = &heard.channel.room;
+        let subscribed = self.say(key, turn, |session, now, settings, out| {
+            session.subscribe(now, settings, room, &subscription, out)
+        });
+        if let Some(Err(disconnect)) = subscribed {
+            heard.channel.left(self.shard);
+            return self.disconnect(key, &disconnect, turn);
+        }
+        self.seat(key, heard, turn);
+    }
+
+    /// Tells a client that a subscription ended.
+    pub(in crate::node) fn end_subscription(
         &mut self,
         key: ConnectionKey,
         room: &str,
-        hears: bool,
         turn: &mut Turn<'_>,
     ) {
-        let subscribed = self.say(key, turn, |session, now, settings, out| {
-            if !hears {
-                session.unsubscribe(room, &Unsubscribed::SERVER, out);
-                return Ok(false);
-            }
-            session.subscribe(now, settings, room, &Subscription::default(), out)
+        self.say(key, turn, |session, _, _, out| {
+            session.unsubscribe(room, &Unsubscribed::SERVER, out)
         });
-        if let Some(Err(disconnect)) = subscribed {
-            self.disconnect(key, &disconnect, turn);
-        }
     }
 
     /// Presents a new token. The grant is evaluated anew by it, as if the old one had been taken back.

@@ -8,30 +8,36 @@
 //! A command that must wait pauses its connection, and what follows it in its frame is parked. So the commands of a
 //! session are carried out one after the other.
 //!
-//! Absent on purpose: history, of which [`history`] says for each question that there is none.
+//! Absent on purpose: how history is kept ([`crate::broker`]), and rules ([`crate::policy`]).
 
+mod catching_up;
 mod connect;
 mod history;
 mod listeners;
 mod presence;
 mod publish;
+mod recovery;
 mod refusals;
 mod subscribe;
 mod time;
 
 pub(super) use listeners::{Coming, Listeners};
 pub(super) use publish::publication;
+pub(super) use recovery::Read;
 
 use super::{Sessions, wire};
 use crate::hub::ConnectionKey;
 use crate::policy::Undecided;
-use crate::policy::memo::Verdict;
+use crate::policy::memo::{Verdict, Watcher};
 use crate::socket::{Flow, Turn};
+use connect::Welcome;
+pub(super) use history::Shelf;
+use recovery::{CatchUp, Claim};
 use sschat_protocol::centrifuge::session::{Millis, Session, Settings, Step};
 use sschat_protocol::centrifuge::{Command, Commands, Disconnect, Failure, Format, Reply, Request};
 use sschat_protocol::websocket::Opcode;
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -45,6 +51,14 @@ pub(super) struct Client {
     name: Arc<str>,
     /// The id of the connect command.
     connect: u32,
+    /// Where it says that it was in rooms of its own, until its connect is answered.
+    claims: Vec<(Box<str>, Claim)>,
+    /// Its connect, while it catches up.
+    welcome: Option<Box<Welcome>>,
+    /// The channels that it catches up with.
+    catching_up: Vec<CatchUp>,
+    /// A part of a channel's history that was read for it.
+    page: Option<Box<Shelf>>,
     /// A refresh that is decided: the command's id, and the hold whose end decides it.
     refresh: Option<(u32, u32)>,
     parked: Option<Parked>,
@@ -92,6 +106,12 @@ pub(super) struct Clients {
     start: Instant,
     /// Alarms, the next first. A session has one that counts: see [`Client::alarm`].
     alarms: BinaryHeap<Reverse<(Millis, ConnectionKey)>>,
+    /// Who catches up with which channel.
+    catching_up: HashMap<u64, Vec<Watcher>>,
+    /// The serial number of who last did.
+    caught: u64,
+    /// Those who are to be answered once nothing is in doubt any more.
+    in_doubt: Vec<Watcher>,
     /// Where replies are encoded before their frame's header can be.
     replies: Vec<u8>,
 }
@@ -102,6 +122,9 @@ impl Default for Clients {
             settings: Settings::default(),
             start: Instant::now(),
             alarms: BinaryHeap::new(),
+            catching_up: HashMap::new(),
+            caught: 0,
+            in_doubt: Vec::new(),
             replies: Vec::new(),
         }
     }
@@ -345,7 +368,9 @@ impl Sessions {
         if !self.is_client(key) {
             return turn.resume(key);
         }
-        self.go_on_after(key, Until::Login, turn);
+        if self.client(key).is_some_and(|it| it.welcome.is_none()) {
+            self.go_on_after(key, Until::Login, turn);
+        }
     }
 
     fn go_on_after(&mut self, key: ConnectionKey, until: Until, turn: &mut Turn<'_>) {

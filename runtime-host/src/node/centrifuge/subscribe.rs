@@ -1,14 +1,16 @@
 //! Channels that a client names itself, beside the rooms that it is a member of.
 
+use super::recovery::{Asked, Caught, Claim, Purpose};
 use super::refusals::failure;
 use super::{Done, Until};
+use crate::broker::Channel;
 use crate::hub::ConnectionKey;
 use crate::node::{Heard, Sessions};
 use crate::policy::answer::Answer;
 use crate::policy::memo::Verdict;
 use crate::socket::Turn;
 use crate::wasm::authority::Question;
-use sschat_protocol::centrifuge::{Failure, Subscribe, Subscription};
+use sschat_protocol::centrifuge::{Failure, Subscribe};
 use std::sync::Arc;
 
 impl Sessions {
@@ -21,8 +23,8 @@ impl Sessions {
         out: &mut Vec<u8>,
         turn: &mut Turn<'_>,
     ) -> Done {
-        if let Some(failure) = unavailable(wanted) {
-            return self.refused(key, id, &failure, out);
+        if wanted.filter.is_some() {
+            return self.refused(key, id, &Failure::NOT_AVAILABLE, out);
         }
         let node = Arc::clone(&self.node);
         let room = &*wanted.channel;
@@ -48,8 +50,7 @@ impl Sessions {
             if node.grants.join(session.watcher, room, &verdict) {
                 session.joined += 1;
                 let heard = Heard { channel, presence };
-                self.hear(key, (id, wanted), &heard, out, turn);
-                return Done::Next;
+                return self.hear(key, (id, wanted), &heard, out, turn);
             }
         }
     }
@@ -61,28 +62,114 @@ impl Sessions {
         heard: &Heard,
         out: &mut Vec<u8>,
         turn: &mut Turn<'_>,
-    ) {
-        let result = Subscription {
-            was_recovering: wanted.recover,
-            ..Subscription::default()
+    ) -> Done {
+        let asked = Asked {
+            id,
+            join_leave: wanted.join_leave,
+            strict: wanted.flag & Subscribe::REJECT_UNRECOVERED != 0,
         };
-        self.with(key, |session, now, settings| {
-            session.subscribed(now, settings, id, &result, out)
+        let claim = wanted.recover.then(|| Claim {
+            epoch: (*wanted.epoch).into(),
+            offset: wanted.offset,
         });
+        // The server may have subscribed it while this was decided, or be about to.
         let room = &heard.channel.room;
-        let place = |sessions: &mut Self| {
-            let place = sessions.session(key)?.place(room)?;
-            place.join_leave |= wanted.join_leave;
-            Some(())
-        };
-        // Before it enters, for it is told of itself, too.
-        if wanted.join_leave {
-            self.node.listeners.add(&heard.channel);
+        if self.session(key).is_some_and(|it| it.place(room).is_some()) {
+            return self.subscribed_already(key, asked, (heard, claim.is_some()), out);
         }
-        // The server may have subscribed it while this was decided.
-        if place(self).is_none() {
-            self.enter(key, heard, turn);
-            place(self);
+        let channel = heard.channel.id;
+        self.give_up_catching(key, |it| it.channel.id == channel);
+        match self.catch_up(key, heard, (Purpose::Subscribe(asked), claim)) {
+            None => Done::Wait(Until::Answer),
+            Some(caught) => {
+                self.subscribed(key, asked, (heard, &caught), out, turn);
+                Done::Next
+            }
+        }
+    }
+
+    /// A client caught up with a channel that it subscribed to: it is answered, and hears it from now on.
+    pub(super) fn subscribed(
+        &mut self,
+        key: ConnectionKey,
+        asked: Asked,
+        (heard, caught): (&Heard, &Caught),
+        out: &mut Vec<u8>,
+        turn: &mut Turn<'_>,
+    ) {
+        let channel = &heard.channel;
+        if asked.strict && !caught.recovered() {
+            self.refused(key, asked.id, &Failure::UNRECOVERABLE_POSITION, out);
+            return self.stays_away(key, channel);
+        }
+        let publications = caught.publications();
+        let result = caught.subscription(&publications);
+        let stays = self.with(key, |session, now, settings| {
+            session.subscribed(now, settings, asked.id, &result, out)
+        });
+        if stays != Some(true) {
+            return self.stays_away(key, channel);
+        }
+        // Before it is seated, for it is told of itself, too.
+        if asked.join_leave {
+            self.node.listeners.add(channel);
+        }
+        self.seat(key, heard, turn);
+        if let Some(place) = self.session(key).and_then(|it| it.place(&channel.room)) {
+            place.join_leave = asked.join_leave;
+        }
+    }
+
+    /// A client asks for a channel that it hears already, because the server subscribed it meanwhile.
+    fn subscribed_already(
+        &mut self,
+        key: ConnectionKey,
+        asked: Asked,
+        (heard, was_recovering): (&Heard, bool),
+        out: &mut Vec<u8>,
+    ) -> Done {
+        let (channel, node) = (&heard.channel, Arc::clone(&self.node));
+        let position = node.broker.position(channel, self.shard);
+        let caught = Caught::heard_since(position, was_recovering);
+        let result = caught.subscription(&[]);
+        self.with(key, |session, now, settings| {
+            session.subscribed(now, settings, asked.id, &result, out)
+        });
+        if let Some(place) = self.session(key).and_then(|it| it.place(&channel.room))
+            && asked.join_leave
+            && !std::mem::replace(&mut place.join_leave, true)
+        {
+            node.listeners.add(channel);
+        }
+        Done::Next
+    }
+
+    /// A client does not hear a channel after all that it was about to.
+    fn stays_away(&mut self, key: ConnectionKey, channel: &Channel) {
+        channel.left(self.shard);
+        let node = Arc::clone(&self.node);
+        if let Some(session) = self.session(key)
+            && node.grants.leave(session.watcher, &channel.room)
+        {
+            session.joined = session.joined.saturating_sub(1);
+        }
+    }
+
+    /// Subscriptions that a client waited for and may not have any more.
+    pub(in crate::node) fn give_up_all_but(
+        &mut self,
+        key: ConnectionKey,
+        keep: &[Heard],
+        turn: &mut Turn<'_>,
+    ) {
+        let keeps = |heard: &Heard| keep.iter().any(|it| it.channel.id == heard.channel.id);
+        for (_, command) in self.give_up_catching(key, |heard| !keeps(heard)) {
+            if let Some(id) = command {
+                self.say(key, turn, |session, _, _, out| {
+                    session.refused(id, &Failure::PERMISSION_DENIED, out);
+                });
+                self.go_on_after(key, Until::Answer, turn);
+            }
         }
     }
 
@@ -105,13 +192,4 @@ impl Sessions {
             self.tell_leaving(who.as_ref(), &place);
         }
     }
-}
-
-/// What a client wants of a subscription that is not offered.
-fn unavailable(wanted: &Subscribe<'_>) -> Option<Failure> {
-    if wanted.filter.is_some() {
-        return Some(Failure::NOT_AVAILABLE);
-    }
-    let strict = wanted.flag & Subscribe::REJECT_UNRECOVERED != 0;
-    (wanted.recover && strict).then_some(Failure::UNRECOVERABLE_POSITION)
 }

@@ -27,6 +27,7 @@ impl Sessions {
 
     /// Lets the alarms go off that are due.
     pub(in crate::node) fn keep_time(&mut self, turn: &mut Turn<'_>) {
+        self.answer_after_doubt(turn);
         if self.clients.alarms.is_empty() {
             return;
         }

@@ -4,9 +4,14 @@ use crate::broker::{
     Broker, Channel, Channels, Epoch, Origin, Page, Position, Query, Refused, Said, Taker, Unread,
 };
 use crate::http::policies::Declined;
-use crate::http::rooms::{Backend, Message, Place, Population, Present, Shelf, Shown, Wanted};
+use crate::http::rooms::{
+    Act, Backend, Message, Place, Population, Present, Shelf, Shown, Wanted, Whose,
+};
 use crate::node::{self, Post};
 use crate::policy::Policy;
+use crate::policy::answer::Answer;
+use crate::policy::trace::Occasion;
+use crate::wasm::authority::{Identity, Question};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::StatusCode;
@@ -112,6 +117,40 @@ impl RoomBackend {
         self.broker.remove(tenant, room).await.map_err(unread)
     }
 
+    async fn act(&self, tenant: &str, whose: Whose<'_>, act: Act<'_>) -> Result<(), Declined> {
+        let act = match act {
+            Act::Disconnect(code, reason) => node::Act::Disconnect {
+                code,
+                reason: reason.into(),
+            },
+            Act::Subscribe(room) => {
+                let identity = Identity {
+                    tenant: tenant.to_owned(),
+                    user: whose.user.to_owned(),
+                };
+                let question = Question::MayJoin(identity, room.to_owned());
+                let decided = self.policy.decide(question, &Occasion::default()).await?;
+                if let Some(Answer::No(refusal)) = decided.answer() {
+                    return Err(declined(StatusCode::FORBIDDEN, "denied", &refusal.reason));
+                }
+                node::Act::Subscribe(self.channels.get(tenant, room), decided)
+            }
+            Act::Unsubscribe(room) => node::Act::Unsubscribe(room.into()),
+        };
+        let whose = node::Whose {
+            tenant: tenant.into(),
+            user: whose.user.into(),
+            client: whose.client.map(Into::into),
+            spared: whose.spared.iter().map(|it| (**it).into()).collect(),
+        };
+        let done = self.post.run(whose, act).await;
+        if done.members {
+            let msg = "members hear their rooms: remove the member instead";
+            return Err(declined(StatusCode::CONFLICT, "member", msg));
+        }
+        Ok(())
+    }
+
     async fn present(&self, tenant: &str, room: &str) -> Result<Vec<Present>, Declined> {
         let channel = self.channel(tenant, room).await?;
         let present = self.post.who_hears(&channel).await.into_iter();
@@ -156,6 +195,15 @@ impl Backend for RoomBackend {
         room: &'a str,
     ) -> BoxFuture<'a, Result<Vec<Present>, Declined>> {
         self.present(tenant, room).boxed()
+    }
+
+    fn act<'a>(
+        &'a self,
+        tenant: &'a str,
+        whose: Whose<'a>,
+        act: Act<'a>,
+    ) -> BoxFuture<'a, Result<(), Declined>> {
+        self.act(tenant, whose, act).boxed()
     }
 
     fn heard(&self, tenant: &str) -> Vec<(String, u32)> {

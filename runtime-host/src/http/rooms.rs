@@ -92,6 +92,28 @@ pub struct Present {
     pub user: Arc<str>,
 }
 
+/// Whose sessions a tenant's backend means.
+#[derive(Debug, Clone, Default)]
+pub struct Whose<'a> {
+    /// The user.
+    pub user: &'a str,
+    /// One connection alone.
+    pub client: Option<&'a str>,
+    /// Connections that are not meant.
+    pub spared: &'a [String],
+}
+
+/// What is done to them.
+#[derive(Debug, Clone, Copy)]
+pub enum Act<'a> {
+    /// They end with this close code and reason.
+    Disconnect(u16, &'a str),
+    /// They hear a room from now on, if the tenant's rule lets them.
+    Subscribe(&'a str),
+    /// They hear a room no more, unless they are its members.
+    Unsubscribe(&'a str),
+}
+
 /// How much of a tenant is on this host.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Population {
@@ -130,6 +152,13 @@ pub trait Backend: Send + Sync + 'static {
         tenant: &'a str,
         room: &'a str,
     ) -> BoxFuture<'a, Result<Vec<Present>, Declined>>;
+    /// Does something to the sessions of a user on this host.
+    fn act<'a>(
+        &'a self,
+        tenant: &'a str,
+        whose: Whose<'a>,
+        act: Act<'a>,
+    ) -> BoxFuture<'a, Result<(), Declined>>;
     /// The rooms that somebody hears on this host, and how many sessions each.
     fn heard(&self, tenant: &str) -> Vec<(String, u32)>;
     /// How much of the tenant is on this host.

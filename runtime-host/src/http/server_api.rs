@@ -6,6 +6,7 @@
 //! large. Absent on purpose: what nothing here can keep. A request that asks for such a
 //! thing (`skip_history`, `tags`, `b64data`) is refused, not half obeyed.
 
+mod sessions;
 mod shapes;
 
 use super::body::Body;
@@ -31,9 +32,13 @@ use std::time::Instant;
 /// The most channels of a broadcast and commands of a batch: each may wait for the disk.
 const BATCH_LIMIT: usize = 1_000;
 
-const METHODS: [&str; 9] = [
+const METHODS: [&str; 13] = [
     "publish",
     "broadcast",
+    "subscribe",
+    "unsubscribe",
+    "disconnect",
+    "refresh",
     "presence",
     "presence_stats",
     "history",
@@ -113,6 +118,9 @@ impl<'a> Caller<'a> {
         match method {
             "publish" => self.publish(parameters).await,
             "broadcast" => self.broadcast(parameters).await,
+            "subscribe" | "unsubscribe" | "disconnect" | "refresh" => {
+                sessions::act((self.backend, self.tenant), method, parameters).await
+            }
             "presence" | "presence_stats" => self.presence(parameters, method).await,
             "history" => self.history(parameters).await,
             "history_remove" => {

@@ -85,6 +85,15 @@ impl rooms::Backend for NoBackend {
         unreachable!()
     }
 
+    fn act<'a>(
+        &'a self,
+        _: &'a str,
+        _: rooms::Whose<'a>,
+        _: rooms::Act<'a>,
+    ) -> BoxFuture<'a, Result<(), policies::Declined>> {
+        unreachable!()
+    }
+
     fn heard(&self, _: &str) -> Vec<(String, u32)> {
         unreachable!()
     }

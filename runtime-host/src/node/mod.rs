@@ -8,6 +8,7 @@
 //! Absent on purpose: sockets ([`crate::socket`]), rules ([`crate::policy`]), records.
 
 mod centrifuge;
+mod errands;
 mod join;
 mod login;
 mod presence;
@@ -17,6 +18,7 @@ mod session;
 mod sessions;
 mod wire;
 
+pub(crate) use errands::{Act, Whose};
 pub(crate) use roll::Present;
 pub use sessions::Sessions;
 
@@ -112,6 +114,8 @@ pub enum Command {
     Roll(Arc<roll::Roll>),
     /// Every shard has said who is.
     Rolled(Arc<roll::Roll>),
+    /// Do something to sessions of a user.
+    Errand(Arc<errands::Errand>),
     /// A session came into a room or left it; for those who asked.
     Coming(Arc<centrifuge::Coming>),
 }
@@ -131,6 +135,7 @@ impl Command {
             | Self::Presence(..)
             | Self::Roll(..)
             | Self::Rolled(..)
+            | Self::Errand(..)
             | Self::Coming(..) => Pace::Prompt,
         }
     }

@@ -289,6 +289,7 @@ impl Application for Sessions {
             Command::Presence(notice) => self.tell_presence(&notice, turn),
             Command::Roll(roll) => self.call_roll(&roll, turn),
             Command::Rolled(roll) => self.rolled(&roll, turn),
+            Command::Errand(errand) => self.run(&errand, turn),
             Command::Coming(coming) => self.tell_came(&coming, turn),
         }
     }

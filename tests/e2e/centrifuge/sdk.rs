@@ -1,71 +1,113 @@
-//! The official JavaScript SDK, unmodified, against the real host.
+//! The official SDKs for JavaScript and Python and Centrifugo's server library, unmodified, against the real host.
 //!
-//! It comes from npm's registry by npm itself, once, below `target/artifacts/sdk`.
+//! They come from their registries by npm and pip themselves, once, below `target/artifacts`.
 
+use sschat_tests::Host;
 use sschat_tests::host::{artifacts, repository};
-use sschat_tests::{Host, within};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
-/// Three small packages, from a registry that may be far away.
-const INSTALLATION: Duration = Duration::from_secs(120);
+/// A few small packages, from a registry that may be far away.
+const INSTALLATION: Duration = Duration::from_secs(300);
 
-static FOLDER: OnceCell<PathBuf> = OnceCell::const_new();
+/// How long a session with an SDK may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+static NODE: OnceCell<PathBuf> = OnceCell::const_new();
+static PYTHON: OnceCell<PathBuf> = OnceCell::const_new();
 
 #[tokio::test]
 async fn the_javascript_sdk_in_json() {
-    converse("json").await;
+    javascript("json").await;
 }
 
 #[tokio::test]
 async fn the_javascript_sdk_in_protobuf() {
-    converse("protobuf").await;
+    javascript("protobuf").await;
 }
 
-/// Runs `tests/sdk/session.mjs` against a host of its own.
-async fn converse(format: &str) {
-    let folder = FOLDER.get_or_init(install).await;
+#[tokio::test]
+async fn the_python_sdk_and_the_server_library_in_json() {
+    python("json").await;
+}
+
+#[tokio::test]
+async fn the_python_sdk_and_the_server_library_in_protobuf() {
+    python("protobuf").await;
+}
+
+async fn javascript(format: &str) {
+    let folder = NODE.get_or_init(install_for_node).await;
     let host = Host::plain().await;
-    let ended = Command::new("node")
+    let mut session = Command::new("node");
+    session
         .arg(repository().join("tests/sdk/session.mjs"))
         .arg(host.address().to_string())
         .arg(folder)
-        .arg(format)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let output = within("the SDK's session ends", ended).await.unwrap();
+        .arg(format);
+    run(session, "the JavaScript session", PATIENCE).await;
+}
+
+async fn python(format: &str) {
+    let folder = PYTHON.get_or_init(install_for_python).await;
+    let host = Host::plain().await;
+    let mut session = Command::new(folder.join("bin/python"));
+    session
+        .arg(repository().join("tests/sdk/session.py"))
+        .arg(host.address().to_string())
+        .arg(format);
+    run(session, "the Python session", PATIENCE).await;
+}
+
+/// Runs a program; fails with what it said unless it succeeds in time.
+async fn run(mut program: Command, what: &str, patience: Duration) {
+    let ended = program.stdin(Stdio::null()).kill_on_drop(true).output();
+    let output = tokio::time::timeout(patience, ended)
+        .await
+        .unwrap_or_else(|_| panic!("{what} does not end"))
+        .unwrap_or_else(|error| panic!("{what} can't be begun: {error}"));
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
-    assert!(output.status.success(), "{said}");
+    assert!(output.status.success(), "{what} failed: {said}");
+}
+
+/// Whether what a file names is installed in a folder; where it is not, what it names.
+fn missing(folder: &Path, named: &str) -> Option<Vec<u8>> {
+    let wanted = std::fs::read(repository().join("tests/sdk").join(named)).unwrap();
+    let installed = std::fs::read(folder.join("installed"));
+    (!installed.is_ok_and(|installed| installed == wanted)).then_some(wanted)
 }
 
 /// Installs what `tests/sdk/package.json` names, unless that was done before.
-async fn install() -> PathBuf {
+async fn install_for_node() -> PathBuf {
     let folder = artifacts("sdk");
-    let wanted = std::fs::read(repository().join("tests/sdk/package.json")).unwrap();
-    let manifest = folder.join("package.json");
-    let done = folder.join("installed.json");
-    if std::fs::read(&done).is_ok_and(|installed| installed == wanted) {
-        return folder;
+    if let Some(wanted) = missing(&folder, "package.json") {
+        std::fs::write(folder.join("package.json"), &wanted).unwrap();
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--no-audit", "--no-fund", "--no-package-lock"])
+            .arg("--ignore-scripts")
+            .current_dir(&folder);
+        run(npm, "npm install", INSTALLATION).await;
+        std::fs::write(folder.join("installed"), wanted).unwrap();
     }
-    std::fs::write(&manifest, &wanted).unwrap();
-    let npm = Command::new("npm")
-        .args(["install", "--no-audit", "--no-fund", "--no-package-lock"])
-        .arg("--ignore-scripts")
-        .current_dir(&folder)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let output = tokio::time::timeout(INSTALLATION, npm)
-        .await
-        .expect("npm ends")
-        .expect("npm is missing; install it with: sudo apt-get install -y nodejs npm");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "npm install failed: {said}");
-    std::fs::write(done, wanted).unwrap();
+    folder
+}
+
+/// Installs what `tests/sdk/requirements.txt` names in an environment of its own, unless that was done before.
+async fn install_for_python() -> PathBuf {
+    let folder = artifacts("sdk-python");
+    if let Some(wanted) = missing(&folder, "requirements.txt") {
+        let mut venv = Command::new("python3");
+        venv.args(["-m", "venv", "--clear"]).arg(&folder);
+        run(venv, "python3 -m venv", INSTALLATION).await;
+        let mut pip = Command::new(folder.join("bin/pip"));
+        pip.args(["install", "--quiet", "--disable-pip-version-check", "-r"])
+            .arg(repository().join("tests/sdk/requirements.txt"));
+        run(pip, "pip install", INSTALLATION).await;
+        std::fs::write(folder.join("installed"), wanted).unwrap();
+    }
     folder
 }

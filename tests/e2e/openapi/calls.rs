@@ -43,7 +43,7 @@ pub(super) async fn check_policies(judge: &mut Judge, app: &App) {
 }
 
 pub(super) async fn check_rooms(judge: &mut Judge, app: &App) {
-    let room = app.room().await;
+    let (room, [user]) = app.room_of().await;
     let say = format!("/api/room/{room}/message");
     let shown = format!("/api/room/{room}/history");
     let quoted = format!(r#""channel":"{room}""#);
@@ -107,6 +107,30 @@ pub(super) async fn check_rooms(judge: &mut Judge, app: &App) {
             "POST",
             "/api/history_remove".into(),
             format!("{{{quoted}}}"),
+        ),
+        (
+            "apiSubscribe",
+            "POST",
+            "/api/subscribe".into(),
+            format!(r#"{{"user":"{user}",{quoted}}}"#),
+        ),
+        (
+            "apiUnsubscribe",
+            "POST",
+            "/api/unsubscribe".into(),
+            format!(r#"{{"user":"{user}",{quoted}}}"#),
+        ),
+        (
+            "apiDisconnect",
+            "POST",
+            "/api/disconnect".into(),
+            format!(r#"{{"user":"{user}","disconnect":{{"code":4000}}}}"#),
+        ),
+        (
+            "apiRefresh",
+            "POST",
+            "/api/refresh".into(),
+            format!(r#"{{"user":"{user}"}}"#),
         ),
         ("apiChannels", "POST", "/api/channels".into(), String::new()),
         ("apiInfo", "POST", "/api/info".into(), "{}".into()),

@@ -61,6 +61,8 @@ impl From<Declined> for Fault {
             "bad_request" => (107, &declined.msg[..]),
             "too_large" => (106, &declined.msg[..]),
             "no_history" => (108, "not available"),
+            "member" => (108, &declined.msg[..]),
+            "denied" => (103, &declined.msg[..]),
             "wrong_epoch" => (112, "unrecoverable position"),
             _ => (100, "internal server error"),
         };

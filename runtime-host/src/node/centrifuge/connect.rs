@@ -230,11 +230,11 @@ impl Sessions {
     pub(in crate::node) fn end_subscription(
         &mut self,
         key: ConnectionKey,
-        room: &str,
+        (room, why): (&str, &Unsubscribed),
         turn: &mut Turn<'_>,
     ) {
         self.say(key, turn, |session, _, _, out| {
-            session.unsubscribe(room, &Unsubscribed::SERVER, out)
+            session.unsubscribe(room, why, out)
         });
     }
 

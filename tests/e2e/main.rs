@@ -9,6 +9,7 @@
 mod autobahn;
 mod bad_input;
 mod codes;
+mod command_line;
 mod layering;
 mod lifecycle;
 mod live_changes;

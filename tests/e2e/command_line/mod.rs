@@ -1,0 +1,6 @@
+//! The command line against a running host.
+
+mod chatting;
+mod keys_and_ids;
+mod profiles;
+mod shell;

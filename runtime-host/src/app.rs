@@ -1,5 +1,6 @@
 //! The one file that chooses implementations and joins the parts into a host.
 
+mod figures;
 mod stores;
 
 use crate::broker::memory::MemoryBroker;
@@ -82,6 +83,11 @@ impl App {
         let policy = open_policy(authority, &engines, state_dir, &state)?;
         let desk = Arc::new(PolicyDesk(Arc::clone(&policy)));
         let shards = Arc::new(open_shards(&policy, &label, config, &stores)?);
+        let figures = figures::Sources {
+            shards: Arc::clone(&shards),
+            policy: Arc::clone(&policy),
+            commits: stores.commit_latencies(),
+        };
         let server = Server::new(Parts {
             routes: mount::routes(manifest, &mounts),
             mounts,
@@ -92,6 +98,8 @@ impl App {
             debug_endpoints: config.debug_endpoints,
             readiness: stores.readiness(),
             desk,
+            figures: figures.figures(),
+            local_metrics: config.metrics_listen.is_none(),
         })?;
         Ok(Self {
             name: manifest.name.clone(),
@@ -128,6 +136,12 @@ impl App {
             }
         }
         banner
+    }
+
+    /// Serves metrics there for as long as the runtime lives, the drain included.
+    pub fn serve_metrics(&self, bound: Bound) {
+        let server = Arc::clone(&self.server);
+        tokio::spawn(bound.serve(server, std::future::pending(), Duration::ZERO));
     }
 
     /// Serves until `stop` resolves, then ends in order.

@@ -11,6 +11,7 @@ mod digest;
 pub mod http;
 pub mod hub;
 pub mod manifest;
+pub mod metrics;
 mod mount;
 pub mod node;
 pub mod policy;

@@ -116,6 +116,10 @@ pub struct UpArgs {
     /// The address to listen on.
     #[arg(long, env = "SSCHAT_LISTEN", default_value = "127.0.0.1:3000")]
     pub listen: SocketAddr,
+    /// The address to serve /metrics on, and nothing else. Without it programs on this
+    /// machine find /metrics at --listen, unless they come through a proxy.
+    #[arg(long, env = "SSCHAT_METRICS_LISTEN")]
+    pub metrics_listen: Option<SocketAddr>,
     /// The form of the log on stderr.
     #[arg(long, env = "SSCHAT_LOG_FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,

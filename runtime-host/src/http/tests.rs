@@ -73,6 +73,8 @@ fn start(debug_endpoints: bool, readiness: Result<(), String>) -> Running {
             Box::pin(async move { readiness })
         }),
         desk: Arc::new(NoDesk),
+        figures: Arc::new(|_| {}),
+        local_metrics: true,
     });
     let bound = Bound::new(([127, 0, 0, 1], 0).into()).unwrap();
     let address = bound.address();

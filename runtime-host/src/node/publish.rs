@@ -5,6 +5,7 @@ use super::wire::{self, JSON, TEXT};
 use super::{Command, Sessions};
 use crate::broker::{Channel, Fanout, Publication};
 use crate::hub::{ConnectionKey, RoomKey, Seat};
+use crate::metrics::tally::{self, Figure};
 use crate::policy::answer::Answer;
 use crate::policy::memo::{Leave, Verdict};
 use crate::policy::trace::Occasion;
@@ -44,6 +45,7 @@ impl Sessions {
                     .is_some_and(|leave| leave.holds(&self.ends)))
         {
             let (channel, seat) = (Arc::clone(&place.channel), place.seat);
+            tally::add(Figure::Held, 1);
             self.speak(key, &channel, Some(seat), (message, &from), turn);
             return Flow::Continue;
         }
@@ -102,6 +104,7 @@ impl Sessions {
         (message, from): (&str, &Arc<str>),
         turn: &mut Turn<'_>,
     ) {
+        tally::add(Figure::Publications, 1);
         let origin = self
             .session(key)
             .map_or(u64::MAX, |session| session.watcher);

@@ -199,3 +199,11 @@ pub(super) fn refine(question: &Question, so_far: Answer, hook: &Hook, ruling: R
         (Outcome::Allow | Outcome::Login { .. }, so_far, _) => so_far,
     }
 }
+
+/// The earlier of two ends, where there are any.
+pub(super) fn earlier(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}

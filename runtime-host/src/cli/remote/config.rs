@@ -1,7 +1,7 @@
 //! `sschat config`: the profiles of this user.
 
 use super::profiles::{self, Profiles};
-use super::shown::{print, print_json, table};
+use super::shown::{note, print, print_json, table};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -147,8 +147,8 @@ fn show(profiles: &Profiles, as_json: bool) -> anyhow::Result<()> {
         })
         .collect();
     if rows.is_empty() {
-        eprintln!(
-            "there is no profile yet: `sschat register --save-as NAME` or `sschat config set NAME --url …`"
+        note(
+            "there is no profile yet: `sschat register --save-as NAME` or `sschat config set NAME --url …`",
         );
     }
     print(&table(

@@ -2,7 +2,7 @@
 //! shown and deleted by their ids.
 
 use super::client::{Paging, percent_encoded};
-use super::shown::{self, print, print_json};
+use super::shown::{self, note, print, print_json};
 use super::{Client, HostArgs};
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -119,7 +119,9 @@ pub(super) fn show_list(
     print(&shown::table(&[heading], &rows))?;
     if let Some(next) = data["next"].as_str() {
         let next = shown::visible(next);
-        eprintln!("there are more: --all fetches them, --cursor {next} goes on");
+        note(&format!(
+            "there are more: --all fetches them, --cursor {next} goes on"
+        ));
     }
     Ok(())
 }

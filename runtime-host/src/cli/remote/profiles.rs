@@ -13,6 +13,7 @@
 //! Absent on purpose: comments survive no change made by `sschat config`.
 
 use super::Failure;
+use super::shown::note;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -74,9 +75,9 @@ impl Profiles {
         let keys = |profile: &Profile| profile.contains_key("apikey");
         if open && parsed.profiles.values().any(keys) {
             let path = path.display();
-            eprintln!(
+            note(&format!(
                 "warning: {path} holds API keys and others may read it; run `chmod 600 {path}`"
-            );
+            ));
         }
         Ok(parsed)
     }

@@ -1,7 +1,7 @@
 //! `sschat register`: API keys.
 
 use super::profiles::{self, Profile, Profiles};
-use super::shown::{fields, print, print_json, said};
+use super::shown::{fields, note, print, print_json, said};
 use super::target::Secret;
 use super::{Client, Failure, HostArgs};
 use clap::{Args, Subcommand};
@@ -86,9 +86,9 @@ fn register(args: &RegisterArgs) -> anyhow::Result<()> {
         print(&shown_key(&answer, &["api_key", "app_id", "secret"]))?;
     }
     match &args.save_as {
-        None => eprintln!(
-            "these are shown this once: keep them; --save-as NAME keeps them in a profile"
-        ),
+        None => {
+            note("these are shown this once: keep them; --save-as NAME keeps them in a profile")
+        }
         Some(name) => {
             let url = client.target().url.clone();
             let profile = Profile::from([
@@ -99,10 +99,10 @@ fn register(args: &RegisterArgs) -> anyhow::Result<()> {
             kept.profiles.insert(name.clone(), profile);
             kept.default.get_or_insert_with(|| name.clone());
             kept.write(&file)?;
-            eprintln!(
+            note(&format!(
                 "kept as profile {name:?} in {}; the secret is shown this once",
                 file.display()
-            );
+            ));
         }
     }
     Ok(())

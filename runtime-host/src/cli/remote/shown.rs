@@ -75,6 +75,12 @@ pub(in crate::cli) fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Says something beside the output. Where nobody reads stderr any more it is lost, which is
+/// no failure.
+pub(super) fn note(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
 /// Prints a JSON value.
 pub(super) fn print_json(value: &Value) -> anyhow::Result<()> {
     print(&format!("{value:#}\n"))

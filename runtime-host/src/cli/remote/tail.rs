@@ -1,7 +1,7 @@
 //! `sschat tail`: prints what is said in rooms, as it comes.
 
 use super::chat::{Chat, refusal};
-use super::shown::{print, said, visible};
+use super::shown::{note, print, said, visible};
 use super::{HostArgs, UserArgs};
 use clap::Args;
 use serde_json::{Value, json};
@@ -37,10 +37,10 @@ pub(super) fn run(args: &TailArgs) -> anyhow::Result<()> {
         0 => chat.rooms.len(),
         named => named,
     };
-    eprintln!(
+    note(&format!(
         "listening to {heard} room{}; end with Ctrl-C",
         if heard == 1 { "" } else { "s" }
-    );
+    ));
     chat.wait_forever()?;
     let mut left = args.count;
     while left != Some(0) {

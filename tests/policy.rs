@@ -33,6 +33,12 @@ impl App {
         self.policy("PUT", "", component).await.expect(200).json()
     }
 
+    /// Chooses the app's rule by its name.
+    pub async fn put_rule(&self, rule: &str) {
+        let path = format!("?rule={rule}");
+        self.policy("PUT", &path, "").await.expect(200);
+    }
+
     /// Configures the policy.
     pub async fn configure(&self, configuration: &Value) {
         let body = configuration.to_string();

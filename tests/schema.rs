@@ -94,10 +94,22 @@ impl Judge<'_> {
                     true
                 }
                 "additionalProperties" if *rule == Value::Bool(false) => {
-                    let known = &keywords["properties"];
+                    let known = keywords.get("properties").unwrap_or(&Value::Null);
                     value
                         .as_object()
                         .is_none_or(|members| members.keys().all(|name| known.get(name).is_some()))
+                }
+                "additionalProperties" => {
+                    let known = keywords.get("properties").unwrap_or(&Value::Null);
+                    let members = value.as_object().into_iter().flatten();
+                    for (name, member) in members.filter(|(name, _)| known.get(name).is_none()) {
+                        self.check(rule, member, &format!("{place}/{name}"));
+                    }
+                    true
+                }
+                "anyOf" => {
+                    let fits = |schema| faults(self.document, schema, value).is_empty();
+                    rule.as_array().unwrap().iter().any(fits)
                 }
                 annotation if ANNOTATIONS.contains(&annotation) => true,
                 _ => {
@@ -165,6 +177,12 @@ mod tests {
         }
         assert!(check(json!({"id": "a1", "list": [1]}))[0].starts_with("/list/0: "));
         assert!(!faults(&document, &json!({"$ref": "#/nowhere"}), &json!(1)).is_empty());
+        let either = json!({"anyOf": [{"type": "string"}, {"const": 1}]});
+        let numbers = json!({"properties": {"x": {}}, "additionalProperties": {"type": "integer"}});
+        assert!(faults(&document, &either, &json!(1)).is_empty());
+        assert!(!faults(&document, &either, &json!(2)).is_empty());
+        assert!(faults(&document, &numbers, &json!({"x": "", "y": 1})).is_empty());
+        assert!(!faults(&document, &numbers, &json!({"y": ""})).is_empty());
         assert!(!faults(&document, &json!({"unknownRule": 1}), &json!(1)).is_empty());
     }
 }

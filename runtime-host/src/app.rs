@@ -1,13 +1,16 @@
 //! The one file that chooses implementations and joins the parts into a host.
 
 mod figures;
+mod history;
 mod stores;
 
+use crate::backend::RoomBackend;
 use crate::broker::memory::MemoryBroker;
 use crate::broker::{Broker, Channels};
 use crate::cli::{COMPILE, RuntimeArgs};
 use crate::config::Config;
 use crate::desk::PolicyDesk;
+use crate::http::rooms::Backend;
 use crate::http::upgrade::{self, Adopt, Upgraded};
 use crate::http::{Bound, Parts, Server};
 use crate::manifest::Manifest;
@@ -25,6 +28,7 @@ use crate::wasm::authority::AuthorityPool;
 use crate::wasm::engine::{EngineSettings, Engines};
 use crate::wasm::policy::{PolicyPool, Workshop};
 use anyhow::{Context, bail};
+use sschat_history::History;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -41,6 +45,8 @@ const MEMO: u64 = 256 << 20;
 /// Autobahn suite takes, several times.
 const WIDE: usize = 64 << 20;
 
+pub(crate) use history::describe as describe_history;
+
 /// What is said where sockets would have nobody to ask.
 pub(crate) const NO_AUTHORITY: &str =
     "no component has the role \"authority\" in its table tool.sschat";
@@ -53,6 +59,7 @@ pub struct App {
     shards: Arc<Shards<Sessions>>,
     policy: Arc<Policy>,
     state: Arc<dyn Store>,
+    history: Option<Arc<dyn History>>,
 }
 
 impl App {
@@ -82,7 +89,12 @@ impl App {
         };
         let policy = open_policy(authority, &engines, state_dir, &state)?;
         let desk = Arc::new(PolicyDesk(Arc::clone(&policy)));
-        let shards = Arc::new(open_shards(&policy, &label, config, &stores)?);
+        let Joined {
+            shards,
+            backend,
+            history,
+        } = join(&policy, &label, config, &stores)?;
+        let shards = Arc::new(shards);
         let figures = figures::Sources {
             shards: Arc::clone(&shards),
             policy: Arc::clone(&policy),
@@ -100,6 +112,7 @@ impl App {
             desk,
             figures: figures.figures(),
             local_metrics: config.metrics_listen.is_none(),
+            backend,
         })?;
         Ok(Self {
             name: manifest.name.clone(),
@@ -108,6 +121,7 @@ impl App {
             shards,
             policy,
             state,
+            history,
         })
     }
 
@@ -130,6 +144,7 @@ impl App {
             env!("CARGO_PKG_VERSION"),
         );
         let _ = writeln!(banner, "  WebSocket  ws://{address}/websocket/polling");
+        let _ = writeln!(banner, "  SDKs       ws://{address}/connection/websocket");
         for (component, routes) in self.server.routes() {
             for route in routes {
                 let _ = writeln!(banner, "  {component:<10} http://{address}{route}");
@@ -164,6 +179,11 @@ impl App {
         if let Err(error) = drained.await {
             tracing::error!(%error, "the shards did not end in order");
         }
+        if let Some(history) = self.history
+            && let Err(error) = history.close().await
+        {
+            tracing::error!(%error, "the history did not end in order");
+        }
         self.stores.close();
     }
 }
@@ -175,6 +195,7 @@ impl Adopt for Door {
     fn adopt(&self, upgraded: Upgraded) {
         let endpoint = match upgraded.endpoint {
             upgrade::Endpoint::Polling { format } => node::Endpoint::Polling(format),
+            upgrade::Endpoint::Centrifuge { format } => node::Endpoint::Centrifuge(format),
             upgrade::Endpoint::Echo => node::Endpoint::Echo,
         };
         let opening = Opening {
@@ -245,13 +266,20 @@ fn open_policy(
     Ok(Arc::new(policy.with_authority_digest(authority.digest)))
 }
 
+/// What policy, broker and shards are once they are joined.
+struct Joined {
+    shards: Shards<Sessions>,
+    backend: Arc<dyn Backend>,
+    history: Option<Arc<dyn History>>,
+}
+
 /// Joins policy, broker and shards.
-fn open_shards(
+fn join(
     policy: &Arc<Policy>,
     label: &str,
     config: &Config,
     stores: &OpenStores,
-) -> anyhow::Result<Shards<Sessions>> {
+) -> anyhow::Result<Joined> {
     let settings = &config.socket;
     let prepared = Prepared::new(settings.shards).context("cannot make event queues")?;
     let post = Post::new(prepared.handles());
@@ -262,7 +290,20 @@ fn open_shards(
     };
     let grants = StandingGrants::start(Arc::clone(policy), Arc::new(reach));
     stores.listen(label, Arc::clone(&grants) as Arc<dyn ChangeListener>);
-    let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::new(post.clone()));
+    let mut broker = MemoryBroker::new(post.clone());
+    let keeping = history::open(&config.history, &config.state_dir, &post)?;
+    let history = keeping.as_ref().map(|it| Arc::clone(&it.history));
+    if let Some(keeping) = keeping {
+        broker = broker.with_history(keeping);
+    }
+    let broker: Arc<dyn Broker> = Arc::new(broker);
+    let backend = Arc::new(RoomBackend {
+        policy: Arc::clone(policy),
+        broker: Arc::clone(&broker),
+        channels: Arc::clone(&channels),
+        post: post.clone(),
+        limit: settings.message_limit,
+    });
     let sessions = node::Settings {
         presence_limit: u32::try_from(settings.presence_limit).unwrap_or(u32::MAX),
         undecided: settings.undecided,
@@ -282,11 +323,16 @@ fn open_shards(
         ping: settings.ping_interval,
         idle: settings.idle_timeout,
     };
-    prepared
+    let shards = prepared
         .start(&limits, &config.pin_cores, move |shard| {
             Sessions::new(Arc::clone(&node), shard)
         })
-        .context("cannot start the shards")
+        .context("cannot start the shards")?;
+    Ok(Joined {
+        shards,
+        backend,
+        history,
+    })
 }
 
 fn read_runtime(runtime: &RuntimeArgs) -> anyhow::Result<RuntimeConfig> {

@@ -7,6 +7,7 @@ use crate::cli::UpArgs;
 use crate::http;
 use crate::http::upgrade::Origins;
 use crate::manifest::Settings;
+use crate::manifest::settings::HistoryKind;
 use crate::manifest::variables::Values;
 use crate::wasm::rest::RestLimits;
 use std::net::SocketAddr;
@@ -27,6 +28,15 @@ pub const PRESENCE_LIMIT: u64 = 256;
 
 /// The largest body of a REST request, unless set otherwise: requests carry ids, not content.
 pub const BODY_LIMIT: u64 = 1 << 20;
+
+/// Publications that a room keeps, unless set otherwise.
+pub const HISTORY_SIZE: u64 = 100;
+
+/// How long a room keeps a publication, unless set otherwise, in seconds: a day.
+pub const HISTORY_AGE: u64 = 24 * 60 * 60;
+
+/// The most publications that a room can be asked to keep: what one recovery may carry.
+const HISTORY_MOST: u64 = 1_000_000;
 
 /// The most instances, waiting requests and requests an instance that can be asked for.
 const REST_MOST: usize = 65_536;
@@ -55,10 +65,23 @@ pub struct Config {
     pub origins: Origins,
     /// Whether a WebSocket may agree on compression.
     pub compression: bool,
+    /// How rooms' publications are kept.
+    pub history: HistorySettings,
     /// Whether `/websocket/echo` exists.
     pub debug_endpoints: bool,
     /// How long requests and sessions have to end when the host stops.
     pub drain: Duration,
+}
+
+/// How rooms' publications are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistorySettings {
+    /// Where.
+    pub kind: HistoryKind,
+    /// Publications of a room at most.
+    pub size: u32,
+    /// The age at which one is gone.
+    pub age: Duration,
 }
 
 /// Bounds of WebSocket connections.
@@ -170,6 +193,7 @@ impl Config {
             pin_cores: args.pin_cores.clone(),
             origins: Origins::new(allowed),
             compression: args.compression.or(settings.compression).unwrap_or(false),
+            history: history(args, settings)?,
             debug_endpoints: args.debug_endpoints,
             drain: args.drain,
         })
@@ -218,6 +242,28 @@ fn rest_limits(args: &UpArgs, settings: &Settings) -> Result<RestLimits, ConfigE
             .request_timeout
             .or(settings.request_timeout)
             .unwrap_or(budget),
+    })
+}
+
+fn history(args: &UpArgs, settings: &Settings) -> Result<HistorySettings, ConfigError> {
+    let size = args.history_size.or(settings.history_size);
+    let size = size.unwrap_or(HISTORY_SIZE);
+    let fits = (1..=HISTORY_MOST).contains(&size);
+    let wrong = |name, reason| ConfigError::Setting { name, reason };
+    let size = u32::try_from(size).ok().filter(|_| fits).ok_or_else(|| {
+        let reason = format!("must be from 1 to {HISTORY_MOST}; --history none keeps nothing");
+        wrong("--history-size", reason)
+    })?;
+    let age = args.history_age.or(settings.history_age);
+    let age = age.unwrap_or(Duration::from_secs(HISTORY_AGE));
+    if age.is_zero() {
+        let reason = "must be more than 0; --history none keeps nothing".to_owned();
+        return Err(wrong("--history-age", reason));
+    }
+    Ok(HistorySettings {
+        kind: args.history.or(settings.history).unwrap_or_default(),
+        size,
+        age,
     })
 }
 
@@ -296,6 +342,9 @@ mod tests {
         assert!(config(&["--instances", "0"]).is_err());
         assert!(config(&["--instances", "65537"]).is_err());
         assert_eq!(config(&["--waiting", "0"]).unwrap().rest.waiting, 0);
+        assert!(config(&["--history-size", "0"]).is_err());
+        assert!(config(&["--history-size", "4294967296"]).is_err());
+        assert!(config(&["--history-age", "0"]).is_err());
     }
 
     #[test]

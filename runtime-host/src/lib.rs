@@ -1,6 +1,7 @@
 //! SSChat's host: what `sschat up` runs. ARCHITECTURE.md has the picture.
 
 pub mod app;
+mod backend;
 pub mod bench;
 pub mod broker;
 pub mod cli;

@@ -8,9 +8,11 @@
 
 mod autobahn;
 mod bad_input;
+mod centrifuge;
 mod codes;
 mod command_line;
 mod deploy;
+mod history;
 mod layering;
 mod lifecycle;
 mod live_changes;

@@ -148,6 +148,36 @@ async fn sessions_outlive_a_redis_that_is_killed_and_comes_back() {
     b.membership(&room, "remove").await;
 }
 
+/// A host that was stopped, while a member was removed at another, wakes up to what that
+/// member's friend said meanwhile.
+#[tokio::test]
+async fn a_host_that_was_stopped_delivers_nothing_to_who_was_removed_meanwhile() {
+    let shared = Shared::start();
+    let (api, realtime) = (shared.host().await, shared.host().await);
+    let app = App::register(&api).await;
+    let (room, [alice, bob, carol]) = app.room_of().await;
+    let mut a = Chat::as_user(&realtime, &alice).await;
+    let mut b = Chat::as_user(&realtime, &bob).await;
+    let mut c = Chat::as_user(&realtime, &carol).await;
+    for round in 0..5 {
+        c.say(&room, "before").await;
+        a.expect_message("before", &carol, &room).await;
+        b.expect_message("before", &carol, &room).await;
+        realtime.signal("STOP").await;
+        app.remove(&room, &bob).await;
+        a.say(&room, round).await;
+        // Longer than the feed's lease: nobody is pushed.
+        shared.redis.run(&["BLPOP", "nothing", "1.2"]);
+        realtime.signal("CONT").await;
+        c.expect_message(round, &alice, &room).await;
+        let heard = b.next().await;
+        assert_eq!(heard["type"], "room", "{heard}");
+        assert_eq!(heard["data"], "remove", "{heard}");
+        app.add(&room, &bob).await;
+        b.membership(&room, "add").await;
+    }
+}
+
 #[tokio::test]
 async fn a_state_that_is_gone_ends_its_sessions() {
     let shared = Shared::start();

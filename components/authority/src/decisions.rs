@@ -63,6 +63,7 @@ const NOT_A_MEMBER: Refusal = refusal("not_a_member", "The user is not a member 
 const NOT_VISIBLE: Refusal = refusal("not_visible", "The two users share no room.");
 const UNKNOWN_KEY: Refusal = refusal("unknown_key", "There is no such API key.");
 const UNKNOWN_APP: Refusal = refusal("unknown_app", "There is no such app.");
+const UNKNOWN_ROOM: Refusal = refusal("unknown_room", "There is no such room.");
 
 /// One page of the rooms that `who` is subscribed to.
 ///
@@ -144,6 +145,20 @@ pub async fn tenant_of_key<S: Read>(store: &S, api_key: &str) -> Result<AppId, R
     let api_key: ApiKey = api_key.parse().map_err(|_| UNKNOWN_KEY)?;
     let found = tenant::authenticate(store, &api_key).await?;
     found.map(|found| found.id).ok_or(UNKNOWN_KEY)
+}
+
+/// Whether the tenant has this room; with the rule `open`, any name is one.
+///
+/// # Errors
+///
+/// Why it is refused.
+pub async fn has_room<S: Read>(store: &S, tenant: &str, room: &str) -> Result<(), Refusal> {
+    let tenant: AppId = tenant.parse().map_err(|_| UNKNOWN_APP)?;
+    let has = match room.parse() {
+        Ok(room) => access::has_room(store, tenant, room).await?,
+        Err(_) => names_a_room(room) && access::is_open(store, tenant).await?,
+    };
+    if has { Ok(()) } else { Err(UNKNOWN_ROOM) }
 }
 
 /// What the tenant uploaded.

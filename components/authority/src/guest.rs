@@ -69,6 +69,10 @@ impl Guest for Authority {
         Ok(rooms.iter().map(ToString::to_string).collect())
     }
 
+    fn has_room(tenant: String, room: String) -> Result<(), types::Refusal> {
+        run(decisions::has_room(&State, &tenant, &room))
+    }
+
     fn tenant_of_key(api_key: String) -> Result<String, types::Refusal> {
         let tenant = run(decisions::tenant_of_key(&State, &api_key))?;
         Ok(tenant.to_string())

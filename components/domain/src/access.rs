@@ -119,6 +119,20 @@ pub async fn may_enter<S: Read>(store: &S, pair: Pair) -> Result<bool, Error> {
     Ok(exists && current_rule(store, pair.tenant).await? == Rule::Open)
 }
 
+/// Whether tenant and room exist. With [`Rule::Open`] the room need not.
+///
+/// # Errors
+///
+/// A failing store, or a record of a newer version.
+pub async fn has_room<S: Read>(store: &S, tenant: AppId, room: RoomId) -> Result<bool, Error> {
+    let keys = [key::app(tenant), key::room(tenant, room)];
+    let values = Values::read(store, &keys).await?;
+    if values.get(0).is_none() {
+        return Ok(false);
+    }
+    Ok(values.get(1).is_some() || current_rule(store, tenant).await? == Rule::Open)
+}
+
 /// The components that the tenant uploaded, or `None` where it does not exist.
 ///
 /// # Errors

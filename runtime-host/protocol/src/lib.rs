@@ -11,7 +11,7 @@
 
 pub mod centrifuge;
 pub mod close;
-mod nesting;
+pub mod nesting;
 pub mod seed;
 mod text;
 pub mod websocket;

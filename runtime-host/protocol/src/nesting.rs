@@ -1,7 +1,8 @@
 //! How deep a JSON text is nested, without recursion.
 
 /// Whether arrays and objects in `json`, which must be valid, are nested deeper than `limit`.
-pub(crate) fn exceeds(json: &str, limit: usize) -> bool {
+#[must_use]
+pub fn exceeds(json: &str, limit: usize) -> bool {
     // Each level takes two bytes, so that no short message needs to be looked at, and a scalar has no level.
     if json.len() <= 2 * limit || !json.starts_with(['[', '{']) {
         return false;

@@ -1,6 +1,13 @@
-//! The broker of a single host: everything in memory, gone with the process.
+//! The broker of a single host. Presence is in memory and gone with the process; so are
+//! publications, but for what the history keeps.
 
-use super::{Broker, Channel, Fanout, Mail, Publication};
+use super::keeping::{Keeping, Log, WAITING_LIMIT, Waiting};
+use super::{
+    Broker, Channel, Fanout, Mail, Origin, Position, Publication, Query, Reading, Recovery,
+    Refused, Said, Spread, Stamp, Taker, Unread, receipts,
+};
+use futures::FutureExt;
+use sschat_history::{HistoryError, HistoryFuture, Page};
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -14,18 +21,27 @@ type Counts = HashMap<(Box<str>, Box<str>), u32>;
 /// See the module's documentation.
 pub struct MemoryBroker<M: Mail> {
     mail: M,
+    keeping: Option<Arc<Keeping<M>>>,
     presence: Vec<Mutex<Counts>>,
     hasher: RandomState,
 }
 
 impl<M: Mail> MemoryBroker<M> {
-    /// A broker that posts to `mail`.
+    /// A broker that posts to `mail` and keeps no history.
     pub fn new(mail: M) -> Self {
         Self {
             mail,
+            keeping: None,
             presence: (0..PARTS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
         }
+    }
+
+    /// Keeps the history of every room.
+    #[must_use]
+    pub fn with_history(mut self, keeping: Keeping<M>) -> Self {
+        self.keeping = Some(Arc::new(keeping));
+        self
     }
 
     fn part(&self, tenant: &str, user: &str) -> MutexGuard<'_, Counts> {
@@ -34,36 +50,160 @@ impl<M: Mail> MemoryBroker<M> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn fan_out(
+        &self,
+        channel: &Arc<Channel>,
+        spread: &mut Spread,
+        said: &Said<'_>,
+        origin: Origin,
+        stamp: Option<Stamp>,
+    ) -> Fanout {
+        if let Origin::Session { shard, .. } = origin {
+            let elsewhere = spread
+                .shards
+                .iter()
+                .enumerate()
+                .any(|(other, on)| other != shard && on.members > 0);
+            // Mail that is still on its way to this shard has lower offsets and goes first.
+            if !elsewhere && spread.shards[shard].waiting == 0 {
+                return Fanout::Here(stamp);
+            }
+        }
+        post(&self.mail, channel, spread, said, origin, stamp);
+        Fanout::ByMail
+    }
+
+    /// Publishes into a channel that has history.
+    fn publish_kept(
+        &self,
+        keeping: &Arc<Keeping<M>>,
+        channel: &Arc<Channel>,
+        said: &Said<'_>,
+        origin: Origin,
+        taker: Option<Taker>,
+    ) -> Result<Fanout, Refused> {
+        let mut spread = channel.spread();
+        if let Log::Unopened = spread.log {
+            let mut opening = keeping.open(channel);
+            spread.log = match (&mut opening).now_or_never() {
+                Some(opened) => Log::Open(opened?),
+                None => {
+                    keeping.finish(channel, opening);
+                    Log::Opening(Vec::new())
+                }
+            };
+        }
+        match &mut spread.log {
+            Log::Open(log) => {
+                let log = Arc::clone(log);
+                match keeping.append(&log, said, taker) {
+                    Ok(None) => Ok(Fanout::ByMail),
+                    Ok(stamp) => Ok(self.fan_out(channel, &mut spread, said, origin, stamp)),
+                    Err((_, error)) => Err(error.into()),
+                }
+            }
+            Log::Opening(waiting) if waiting.len() < WAITING_LIMIT => {
+                waiting.push(Waiting::new(said, origin, taker));
+                Ok(Fanout::ByMail)
+            }
+            Log::Opening(_) | Log::Unopened => Err(HistoryError::Busy.into()),
+        }
+    }
+
+    fn reading<T: Send + 'static>(
+        &self,
+        begin: impl FnOnce(&Arc<Keeping<M>>) -> HistoryFuture<T>,
+    ) -> Reading<T> {
+        match &self.keeping {
+            None => futures::future::ready(Err(Unread::NotKept)).boxed(),
+            Some(keeping) => begin(keeping).map(|read| Ok(read?)).boxed(),
+        }
+    }
+}
+
+/// Posts a publication to every shard with members.
+pub(super) fn post<M: Mail>(
+    mail: &M,
+    channel: &Arc<Channel>,
+    spread: &mut Spread,
+    said: &Said<'_>,
+    origin: Origin,
+    stamp: Option<Stamp>,
+) {
+    let publication = Arc::new(Publication {
+        message: said.message.into(),
+        from: Arc::clone(said.from),
+        client: said.client.cloned(),
+        stamp,
+    });
+    for (to, on) in spread.shards.iter_mut().enumerate() {
+        if on.members > 0 {
+            on.waiting += 1;
+            let origin = match origin {
+                Origin::Session { shard, session } if to == shard => Some(session),
+                _ => None,
+            };
+            mail.deliver(to, channel, &publication, origin);
+        }
+    }
 }
 
 impl<M: Mail> Broker for MemoryBroker<M> {
     fn publish(
         &self,
         channel: &Arc<Channel>,
-        said: &dyn Fn() -> Arc<Publication>,
-        shard: usize,
-        origin: u64,
-    ) -> Fanout {
-        let mut spread = channel.spread();
-        spread.offset += 1;
-        let elsewhere = spread
-            .shards
-            .iter()
-            .enumerate()
-            .any(|(other, on)| other != shard && on.members > 0);
-        // Mail that is still on its way to this shard has lower offsets and goes first.
-        if !elsewhere && spread.shards[shard].waiting == 0 {
-            return Fanout::Here;
+        said: &Said<'_>,
+        origin: Origin,
+        taker: Option<Taker>,
+    ) -> Result<Fanout, Refused> {
+        if let Some(keeping) = &self.keeping {
+            return self.publish_kept(keeping, channel, said, origin, taker);
         }
-        let publication = said();
-        for (to, on) in spread.shards.iter_mut().enumerate() {
-            if on.members > 0 {
-                on.waiting += 1;
-                let origin = (to == shard).then_some(origin);
-                self.mail.deliver(to, channel, &publication, origin);
+        let fanout = self.fan_out(channel, &mut channel.spread(), said, origin, None);
+        if let Some(taker) = taker {
+            receipts::give(&self.mail, taker, Ok(None));
+        }
+        Ok(fanout)
+    }
+
+    fn keeps_history(&self) -> bool {
+        self.keeping.is_some()
+    }
+
+    fn history(&self, channel: &Arc<Channel>, query: Query) -> Reading<Page> {
+        self.reading(|keeping| {
+            let (history, log) = (Arc::clone(&keeping.history), keeping.log(channel));
+            async move { history.read(&log.await?, query).await }.boxed()
+        })
+    }
+
+    fn recover(&self, channel: &Arc<Channel>, since: Position, limit: usize) -> Reading<Recovery> {
+        self.reading(|keeping| {
+            let (history, log) = (Arc::clone(&keeping.history), keeping.log(channel));
+            async move { history.recover(&log.await?, since, limit).await }.boxed()
+        })
+    }
+
+    fn remove(&self, tenant: &str, room: &str) -> Reading<()> {
+        match &self.keeping {
+            None => futures::future::ready(Ok(())).boxed(),
+            Some(keeping) => keeping
+                .history
+                .remove(tenant, room)
+                .map(|it| Ok(it?))
+                .boxed(),
+        }
+    }
+
+    fn remove_tenant(&self, tenant: &str) -> Reading<()> {
+        match &self.keeping {
+            None => futures::future::ready(Ok(())).boxed(),
+            Some(keeping) => {
+                let removed = keeping.history.remove_tenant(tenant);
+                removed.map(|it| Ok(it?)).boxed()
             }
         }
-        Fanout::ByMail
     }
 
     fn arrived(&self, tenant: &str, user: &str) -> bool {
@@ -91,12 +231,24 @@ impl<M: Mail> Broker for MemoryBroker<M> {
         self.part(tenant, user)
             .contains_key(&(tenant.into(), user.into()))
     }
+
+    fn population(&self, tenant: &str) -> (usize, usize) {
+        let (mut users, mut sessions) = (0, 0);
+        for part in &self.presence {
+            let counts = part.lock().unwrap_or_else(PoisonError::into_inner);
+            for (_, count) in counts.iter().filter(|((of, _), _)| **of == *tenant) {
+                users += 1;
+                sessions += *count as usize;
+            }
+        }
+        (users, sessions)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::Channels;
+    use crate::broker::{Channels, Receipt};
 
     #[derive(Default)]
     struct Posted(Mutex<Vec<(usize, String, Option<u64>)>>);
@@ -112,15 +264,23 @@ mod tests {
             let message = publication.message.to_string();
             self.0.lock().unwrap().push((shard, message, origin));
         }
+
+        fn acknowledge(&self, _: usize, _: Vec<Receipt>) {}
     }
 
-    fn said(message: &str) -> impl Fn() -> Arc<Publication> {
-        move || {
-            Arc::new(Publication {
-                message: message.into(),
-                from: "u".into(),
-            })
-        }
+    const ORIGIN: Origin = Origin::Session {
+        shard: 0,
+        session: 7,
+    };
+
+    fn say<M: Mail>(broker: &MemoryBroker<M>, channel: &Arc<Channel>, message: &str) -> Fanout {
+        let said = Said {
+            message,
+            from: &"u".into(),
+            client: None,
+            key: None,
+        };
+        broker.publish(channel, &said, ORIGIN, None).unwrap()
     }
 
     #[test]
@@ -129,15 +289,15 @@ mod tests {
         let broker = MemoryBroker::new(Arc::clone(&posted));
         let channel = Channels::new(2).get("t", "r");
         channel.entered(0);
-        assert_eq!(broker.publish(&channel, &said("1"), 0, 7), Fanout::Here);
+        assert_eq!(say(&broker, &channel, "1"), Fanout::Here(None));
         channel.entered(1);
-        assert_eq!(broker.publish(&channel, &said("2"), 0, 7), Fanout::ByMail);
+        assert_eq!(say(&broker, &channel, "2"), Fanout::ByMail);
         channel.left(1);
         // Shard 0 has not yet taken in the second: the third must not overtake it.
-        assert_eq!(broker.publish(&channel, &said("3"), 0, 7), Fanout::ByMail);
+        assert_eq!(say(&broker, &channel, "3"), Fanout::ByMail);
         channel.taken_in(0);
         channel.taken_in(0);
-        assert_eq!(broker.publish(&channel, &said("4"), 0, 7), Fanout::Here);
+        assert_eq!(say(&broker, &channel, "4"), Fanout::Here(None));
         let posted = posted.0.lock().unwrap();
         let expected = [(0, "2", Some(7)), (1, "2", None), (0, "3", Some(7))];
         assert!(

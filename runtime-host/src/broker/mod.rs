@@ -1,13 +1,26 @@
-//! Publications and presence between the shards of a host and between hosts.
+//! Publications, their history, and presence between the shards of a host and between
+//! hosts.
 //!
 //! This module owns the contract ([`Broker`]) and the [`Channel`], the broker's key
-//! of a room. One file per implementation stands beside it.
+//! of a room. One file per implementation stands beside it; [`receipts`] takes the news
+//! that a publication is durable back to who published it.
+//!
+//! Absent on purpose: how history is kept (`sschat-history`), and who may publish or read.
 
+mod keeping;
 pub mod memory;
+pub mod receipts;
 
+pub use keeping::{Keeping, WAITING_LIMIT};
+pub use receipts::{Receipt, Receipts, Taker};
+pub use sschat_history::{Epoch, Page, Position, Query, Recovery, Retention, Unrecoverable};
+
+use futures::future::BoxFuture;
+use keeping::Log;
+use sschat_history::{HistoryError, PublishError};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// A room as the broker knows it: tenant and room id, so that no two tenants share one.
 #[derive(Debug)]
@@ -23,11 +36,11 @@ pub struct Channel {
     spread: Mutex<Spread>,
 }
 
-/// Where on this host a channel is heard.
+/// Where on this host a channel is heard, and where its publications are kept.
 #[derive(Debug)]
 struct Spread {
-    offset: u64,
     shards: Box<[OnShard]>,
+    log: Log,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -46,13 +59,13 @@ impl Channel {
             room: room.into(),
             members: AtomicU32::new(0),
             spread: Mutex::new(Spread {
-                offset: 0,
                 shards: vec![OnShard::default(); shards].into(),
+                log: Log::Unopened,
             }),
         }
     }
 
-    fn spread(&self) -> std::sync::MutexGuard<'_, Spread> {
+    fn spread(&self) -> MutexGuard<'_, Spread> {
         self.spread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -96,6 +109,13 @@ impl Channels {
         }
     }
 
+    /// The channels of a tenant that anybody has. Looks through all there are.
+    pub fn of(&self, tenant: &str) -> Vec<Arc<Channel>> {
+        let channels = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+        let live = channels.values().filter_map(Weak::upgrade);
+        live.filter(|channel| *channel.tenant == *tenant).collect()
+    }
+
     /// The channel of a room, the same value for everybody while anybody has it.
     pub fn get(&self, tenant: &str, room: &str) -> Arc<Channel> {
         /// Below this many the dead are not worth looking for.
@@ -117,25 +137,99 @@ impl Channels {
     }
 }
 
-/// What a member said.
+/// What is to be published.
+#[derive(Debug, Clone, Copy)]
+pub struct Said<'a> {
+    /// The message: a JSON value as text.
+    pub message: &'a str,
+    /// Who says it; empty for the tenant's backend.
+    pub from: &'a Arc<str>,
+    /// The connection that says it, where its protocol names connections.
+    pub client: Option<&'a Arc<str>>,
+    /// Where the channel has history, a second publication with this key within
+    /// [`sschat_history::KEY_WINDOW`] is the first one again.
+    pub key: Option<&'a str>,
+}
+
+/// Who publishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A session on this shard, which takes in what is to be fanned out there.
+    Session {
+        /// The shard.
+        shard: usize,
+        /// The session.
+        session: u64,
+    },
+    /// Nobody on a shard.
+    Outside,
+}
+
+/// Where and when a publication was put into the history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// Its epoch and offset.
+    pub position: Position,
+    /// Milliseconds since 1970.
+    pub time: u64,
+}
+
+/// A publication on its way.
 #[derive(Debug)]
 pub struct Publication {
     /// The message: a JSON value as text.
     pub message: Box<str>,
-    /// Who said it.
+    /// Who said it; empty for the tenant's backend.
     pub from: Arc<str>,
+    /// The connection that said it, where its protocol names connections.
+    pub client: Option<Arc<str>>,
+    /// Its place in the channel's history, if there is one.
+    pub stamp: Option<Stamp>,
 }
 
 /// Where a publication is to be fanned out by the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fanout {
     /// Only sessions of the caller's own shard hear it: it takes it in at once.
-    Here,
-    /// It comes to every shard by its mailbox, the caller's included.
+    Here(Option<Stamp>),
+    /// It comes to every shard by its mailbox, the caller's included. Also where nobody is
+    /// to hear it because its key was seen before.
     ByMail,
 }
 
-/// Takes publications to the shards that have members.
+/// Why a publication was refused. None of it has any effect.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The history refuses it.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The channel's history can't be opened, or too much waits until it is.
+    #[error(transparent)]
+    Open(#[from] HistoryError),
+}
+
+impl Refused {
+    /// Whether it can never succeed, however often it is tried.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Publish(PublishError::TooLarge(_)))
+    }
+}
+
+/// Why history was not read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unread {
+    /// The room keeps none.
+    #[error("the room keeps no history")]
+    NotKept,
+    /// It could not be read.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+}
+
+/// What reading history comes to, on any executor.
+pub type Reading<T> = BoxFuture<'static, Result<T, Unread>>;
+
+/// Takes publications and receipts to the shards.
 pub trait Mail: Send + Sync + 'static {
     /// Puts the publication into the mailbox of `shard`. `origin` names the publishing
     /// session where it lives on that shard, so that it is left out.
@@ -146,26 +240,56 @@ pub trait Mail: Send + Sync + 'static {
         publication: &Arc<Publication>,
         origin: Option<u64>,
     );
+
+    /// Tells sessions of `shard` what became of what they published: all of one commit
+    /// group in one letter.
+    fn acknowledge(&self, shard: usize, receipts: Vec<Receipt>);
 }
 
-/// Publications, offsets and presence.
+/// Publications, offsets, history and presence.
 ///
 /// Order: the publications of one channel reach every shard in the order of their
 /// offsets. Delivery: at most once to each session that hears the channel when the
-/// publication is accepted. Expiry: presence lasts while a session of the user lives.
+/// publication is accepted; it does not wait for the disk. Durability: a receipt is given
+/// once the publication survives `kill -9` and a power cut, where history is durable; where
+/// it is not, or there is none, at once. Expiry: presence lasts while a session of the user
+/// lives; history as long as [`Retention`] says.
 pub trait Broker: Send + Sync + 'static {
-    /// Accepts a publication and assigns its offset. `said` makes the publication where
-    /// it has to travel; `shard` and `origin` name the publishing session.
+    /// Accepts a publication and, where the channel has history, assigns its offset.
+    /// `taker` is given the receipt, also where it is refused later, because the history
+    /// could not be opened; without one, a session of `origin` is told of such a refusal.
     ///
     /// The lock of the channel is held while its offset is assigned and the mail is
     /// posted, so that mail keeps the order of offsets.
+    ///
+    /// # Errors
+    /// Where it is refused at once: then nobody hears it and no receipt is given.
     fn publish(
         &self,
         channel: &Arc<Channel>,
-        said: &dyn Fn() -> Arc<Publication>,
-        shard: usize,
-        origin: u64,
-    ) -> Fanout;
+        said: &Said<'_>,
+        origin: Origin,
+        taker: Option<Taker>,
+    ) -> Result<Fanout, Refused>;
+
+    /// Whether publications are given offsets and kept.
+    fn keeps_history(&self) -> bool;
+
+    /// Publications of a channel, as they were together at one moment. `query.since` with
+    /// another epoch than the channel's is [`HistoryError::WrongEpoch`].
+    fn history(&self, channel: &Arc<Channel>, query: Query) -> Reading<Page>;
+
+    /// Everything after `since` up to the top, `limit` publications at most, or why not.
+    /// A session that is seated before it asks misses nothing: what it hears meanwhile and
+    /// finds here too, has the same offset.
+    fn recover(&self, channel: &Arc<Channel>, since: Position, limit: usize) -> Reading<Recovery>;
+
+    /// Removes a room's history: it has another epoch at once. Ends when that is durable;
+    /// at once where there is no history.
+    fn remove(&self, tenant: &str, room: &str) -> Reading<()>;
+
+    /// Removes the history of all rooms of a tenant, as [`Broker::remove`] does.
+    fn remove_tenant(&self, tenant: &str) -> Reading<()>;
 
     /// A session of the user began. Says whether the user was offline.
     fn arrived(&self, tenant: &str, user: &str) -> bool;
@@ -175,4 +299,11 @@ pub trait Broker: Send + Sync + 'static {
 
     /// Whether the user has a session.
     fn online(&self, tenant: &str, user: &str) -> bool;
+
+    /// The tenant's users who are online, and how many sessions they have. Looks through
+    /// everybody who is online.
+    fn population(&self, tenant: &str) -> (usize, usize);
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@
 //! cost data there is said as a warning. Opens no store and writes nothing.
 
 use super::{CheckArgs, Cli, Command};
-use crate::app::NO_AUTHORITY;
+use crate::app::{NO_AUTHORITY, describe_history};
 use crate::config::Config;
 use crate::http::router::Router;
 use crate::manifest::runtime::{RuntimeConfig, StoreConfig};
@@ -89,7 +89,9 @@ impl<'a> Check<'a> {
             && let Command::Up(args) = cli.command
         {
             let config = Config::new(&args, &self.manifest.settings);
-            keep(config, &mut self.findings);
+            if let Some(config) = keep(config, &mut self.findings) {
+                println!("history: {}", describe_history(&config.history));
+            }
         }
     }
 

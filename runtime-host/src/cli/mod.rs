@@ -18,7 +18,7 @@ pub use remote::{Failure, HostArgs, Remote};
 pub use shell::{CompletionsArgs, ManArgs};
 
 use crate::bench::Bench;
-use crate::manifest::settings::{parse_duration, parse_size};
+use crate::manifest::settings::{HistoryKind, parse_duration, parse_size};
 use crate::wasm::policy::compile_in_child;
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -161,6 +161,16 @@ pub struct UpArgs {
     /// Online members of a room up to which presence is pushed [default: 256].
     #[arg(long, env = "SSCHAT_PRESENCE_LIMIT")]
     pub presence_limit: Option<u64>,
+    /// Where rooms' publications are kept: nowhere, in memory until the host ends, or in the
+    /// state folder, so that what was acknowledged survives a crash [default: durable].
+    #[arg(long, env = "SSCHAT_HISTORY", value_enum)]
+    pub history: Option<HistoryKind>,
+    /// Publications that a room keeps at most [default: 100].
+    #[arg(long, env = "SSCHAT_HISTORY_SIZE")]
+    pub history_size: Option<u64>,
+    /// How long a room keeps a publication [default: 24h].
+    #[arg(long, env = "SSCHAT_HISTORY_AGE", value_parser = parse_duration)]
+    pub history_age: Option<Duration>,
     /// The largest body of a REST request [default: 1MiB].
     #[arg(long, env = "SSCHAT_BODY_LIMIT", value_parser = parse_size)]
     pub body_limit: Option<u64>,

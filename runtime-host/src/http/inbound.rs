@@ -133,6 +133,13 @@ impl Unread {
     }
 }
 
+impl Collected {
+    /// The bytes, for the host itself.
+    pub(super) fn into_bytes(self) -> Bytes {
+        self.bytes.unwrap_or_default()
+    }
+}
+
 impl HttpBody for Collected {
     type Data = Bytes;
     type Error = Infallible;

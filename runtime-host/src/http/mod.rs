@@ -13,7 +13,9 @@ mod listener;
 pub mod metrics;
 pub mod policies;
 mod reply;
+pub mod rooms;
 pub mod router;
+mod server_api;
 mod sweep;
 pub mod upgrade;
 
@@ -21,11 +23,12 @@ pub use listener::{Bound, ListenError};
 
 use crate::wasm::rest::RestComponent;
 use body::Body;
-use forward::Forward;
+use forward::{Facts, Forward};
 use futures::future::BoxFuture;
 use http::{Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use inbound::Inbound;
+use rooms::{Asked, Deletion};
 use router::{RouteError, Router};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -85,6 +88,8 @@ pub struct Parts {
     pub figures: metrics::Figures,
     /// Whether the common listener shows figures to programs on this machine.
     pub local_metrics: bool,
+    /// Does what tenants' backends ask for.
+    pub backend: Arc<dyn rooms::Backend>,
 }
 
 /// The HTTP side of the host, shared by all connections.
@@ -100,6 +105,7 @@ pub struct Server {
     figures: metrics::Figures,
     local_metrics: bool,
     statuses: metrics::Statuses,
+    backend: Arc<dyn rooms::Backend>,
 }
 
 impl Server {
@@ -109,6 +115,7 @@ impl Server {
         for route in duplicates {
             tracing::warn!(route, "the route is given twice; the last one wins");
         }
+        server_api::begin();
         let forwards = parts.mounts.into_iter().map(Forward::new).collect();
         Ok(Self {
             router,
@@ -126,6 +133,7 @@ impl Server {
             figures: parts.figures,
             local_metrics: parts.local_metrics,
             statuses: metrics::Statuses::default(),
+            backend: parts.backend,
         })
     }
 
@@ -169,6 +177,10 @@ impl Server {
         if path == policies::EXPLAIN {
             return self.policies.explain(&request).await;
         }
+        if let Some(asked) = Asked::at(path) {
+            let parts = (&self.policies, &*self.backend);
+            return asked.answer(request, parts, &self.inbound).await;
+        }
         if let Some(found) = self.router.find(path) {
             let Some(forward) = self.forwards.get(*found.target) else {
                 return reply::not_found();
@@ -177,12 +189,37 @@ impl Server {
             if forward.keeps_policies() && policies::concerns(&request) {
                 return self.policies.pass(request, facts, forward).await;
             }
+            if request.method() == Method::DELETE {
+                return self.delete(request, facts, forward).await;
+            }
             return forward.call(request, facts, &self.inbound).await;
+        }
+        if let Some(method) = server_api::method(path) {
+            let parts = (&self.policies, &*self.backend);
+            return server_api::answer(method, request, parts, &self.inbound).await;
         }
         if let Some(endpoint) = self.endpoint(path, request.uri().query()) {
             return self.upgrades.answer(request, endpoint, remote.address);
         }
         builtin::page(&request).unwrap_or_else(reply::not_found)
+    }
+
+    /// Lets the component delete; what was deleted takes its history with it before the
+    /// answer leaves.
+    async fn delete(
+        &self,
+        request: Request<Incoming>,
+        facts: Facts,
+        forward: &Forward,
+    ) -> Response<Body> {
+        let deletion = Deletion::of(&request, self.policies.desk()).await;
+        let response = forward.call(request, facts, &self.inbound).await;
+        if response.status().is_success()
+            && let Some(deletion) = deletion
+        {
+            deletion.forget(&*self.backend).await;
+        }
+        response
     }
 
     fn endpoint(&self, path: &str, query: Option<&str>) -> Option<Endpoint> {

@@ -152,14 +152,18 @@ impl Counter {
         }
     }
 
-    async fn tenant<B>(&self, request: &Request<B>) -> Result<String, Declined> {
+    pub(super) fn desk(&self) -> &dyn Desk {
+        &*self.desk
+    }
+
+    pub(super) async fn tenant<B>(&self, request: &Request<B>) -> Result<String, Declined> {
         let key = presented_key(request.headers(), request.uri().query())?;
         self.desk.tenant(&key).await
     }
 }
 
 impl Declined {
-    fn into_response(self) -> Response<Body> {
+    pub(super) fn into_response(self) -> Response<Body> {
         let mut response = reply::error(self.status, self.code, &self.msg);
         if self.status == StatusCode::UNAUTHORIZED {
             let scheme = HeaderValue::from_static("Bearer");
@@ -181,7 +185,7 @@ fn is_component(body: &[u8]) -> bool {
 }
 
 /// The API key of a request: the same places, and the same refusals, as in the components.
-fn presented_key(headers: &HeaderMap, query: Option<&str>) -> Result<String, Declined> {
+pub(super) fn presented_key(headers: &HeaderMap, query: Option<&str>) -> Result<String, Declined> {
     let mut given: Vec<String> = Vec::new();
     for pair in query.unwrap_or_default().split('&') {
         if let Some(value) = pair.strip_prefix("apikey=") {
@@ -229,7 +233,7 @@ fn unauthorized(msg: &str) -> Declined {
 }
 
 /// The parameters of a query; of one given twice, the last.
-fn parameters(query: Option<&str>) -> HashMap<String, String> {
+pub(super) fn parameters(query: Option<&str>) -> HashMap<String, String> {
     query
         .unwrap_or_default()
         .split('&')
@@ -239,7 +243,7 @@ fn parameters(query: Option<&str>) -> HashMap<String, String> {
 }
 
 /// Undoes percent-encoding and `+`; what is not well formed stays as it is.
-fn decode(text: &str) -> String {
+pub(super) fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {

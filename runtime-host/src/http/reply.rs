@@ -2,7 +2,7 @@
 
 use super::body::Body;
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Method, Response, StatusCode, header};
 
 /// The shape of every error, here and in the components.
 #[derive(serde::Serialize)]
@@ -29,6 +29,28 @@ pub(super) fn json(body: Bytes) -> Response<Body> {
     let mut response = Response::new(Body::full(body));
     let kind = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+/// What always has a JSON form, or it is a mistake here.
+pub(super) fn serialized(value: &impl serde::Serialize) -> Response<Body> {
+    match serde_json::to_vec(value) {
+        Ok(body) => json(body.into()),
+        Err(failure) => {
+            tracing::error!(%failure, "an answer has no JSON form");
+            error(StatusCode::INTERNAL_SERVER_ERROR, "internal", "try again")
+        }
+    }
+}
+
+/// The refusal of all other methods.
+pub(super) fn only(method: &Method) -> Response<Body> {
+    let message = format!("only {method} is possible here");
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    let mut response = error(status, "method_not_allowed", &message);
+    if let Ok(allow) = HeaderValue::from_str(method.as_str()) {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
     response
 }
 

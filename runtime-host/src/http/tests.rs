@@ -47,6 +47,61 @@ impl policies::Desk for NoDesk {
     }
 }
 
+/// Nor a backend's.
+struct NoBackend;
+
+impl rooms::Backend for NoBackend {
+    fn publish<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a str,
+        _: rooms::Message<'a>,
+    ) -> BoxFuture<'a, Result<Option<rooms::Place>, policies::Declined>> {
+        unreachable!()
+    }
+
+    fn history<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a str,
+        _: rooms::Wanted<'a>,
+    ) -> BoxFuture<'a, Result<rooms::Shelf, policies::Declined>> {
+        unreachable!()
+    }
+
+    fn remove_history<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<(), policies::Declined>> {
+        unreachable!()
+    }
+
+    fn presence<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<rooms::Present>, policies::Declined>> {
+        unreachable!()
+    }
+
+    fn heard(&self, _: &str) -> Vec<(String, u32)> {
+        unreachable!()
+    }
+
+    fn population(&self, _: &str) -> rooms::Population {
+        unreachable!()
+    }
+
+    fn forget_room<'a>(&'a self, _: &'a str, _: &'a str) -> BoxFuture<'a, ()> {
+        unreachable!()
+    }
+
+    fn forget_tenant<'a>(&'a self, _: &'a str) -> BoxFuture<'a, ()> {
+        unreachable!()
+    }
+}
+
 struct Running {
     address: SocketAddr,
     adopted: mpsc::UnboundedReceiver<Upgraded>,
@@ -75,6 +130,7 @@ fn start(debug_endpoints: bool, readiness: Result<(), String>) -> Running {
         desk: Arc::new(NoDesk),
         figures: Arc::new(|_| {}),
         local_metrics: true,
+        backend: Arc::new(NoBackend),
     });
     let bound = Bound::new(([127, 0, 0, 1], 0).into()).unwrap();
     let address = bound.address();

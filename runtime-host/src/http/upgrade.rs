@@ -27,10 +27,16 @@ pub enum Endpoint {
         /// What the server sends.
         format: Format,
     },
+    /// `/connection/websocket`: the Centrifuge protocol.
+    Centrifuge {
+        /// What both sides send.
+        format: centrifuge::Format,
+    },
     /// `/websocket/echo`: every message comes back. For outside test suites.
     Echo,
 }
 
+pub use sschat_protocol::centrifuge;
 pub use sschat_protocol::seed::Format;
 
 /// A connection after its handshake.
@@ -126,10 +132,40 @@ impl Endpoint {
                     _ => Format::Json,
                 },
             }),
+            "/connection/websocket" => Some(Self::Centrifuge {
+                format: parameter(query, "format")
+                    .or_else(|| parameter(query, "cf_protocol"))
+                    .and_then(centrifuge::Format::from_name)
+                    .unwrap_or_default(),
+            }),
             "/websocket/echo" => Some(Self::Echo),
             _ => None,
         }
     }
+}
+
+/// The subprotocols that `/connection/websocket` knows.
+const SUBPROTOCOLS: [&str; 2] = [
+    centrifuge::Format::PROTOBUF_SUBPROTOCOL,
+    centrifuge::Format::JSON_SUBPROTOCOL,
+];
+
+/// The subprotocol that is agreed on, if any, and what the connection speaks by it: it goes before the query.
+fn subprotocol(headers: &HeaderMap, endpoint: Endpoint) -> (Endpoint, Option<HeaderValue>) {
+    if !matches!(endpoint, Endpoint::Centrifuge { .. }) {
+        return (endpoint, None);
+    }
+    let offers = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter();
+    let offers = offers.filter_map(|value| value.to_str().ok());
+    let Some(chosen) = handshake::select_protocol(offers, &SUBPROTOCOLS) else {
+        return (endpoint, None);
+    };
+    let format = match chosen {
+        centrifuge::Format::PROTOBUF_SUBPROTOCOL => centrifuge::Format::Protobuf,
+        _ => centrifuge::Format::Json,
+    };
+    let endpoint = Endpoint::Centrifuge { format };
+    (endpoint, HeaderValue::from_str(chosen).ok())
 }
 
 /// The value of a query parameter. Not decoded: no value that counts here has a percent sign.
@@ -171,9 +207,14 @@ impl Upgrades {
                 "connections from this origin are not allowed",
             );
         }
-        let Some(response) = switching(&key, deflate) else {
+        let Some(mut response) = switching(&key, deflate) else {
             return reply::not_found();
         };
+        let (endpoint, subprotocol) = subprotocol(headers, endpoint);
+        if let Some(name) = subprotocol {
+            let headers = response.headers_mut();
+            headers.insert(header::SEC_WEBSOCKET_PROTOCOL, name);
+        }
         let app = parameter(request.uri().query(), "app")
             .filter(|app| !app.is_empty() && app.len() <= APP_LIMIT)
             .map(str::to_owned);
@@ -297,68 +338,4 @@ fn shown_headers(headers: &HeaderMap) -> Box<[(Box<str>, Box<str>)]> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn allow(listed: &[&str], origin: Option<&str>, host: &str) -> bool {
-        let listed: Vec<String> = listed.iter().map(|&origin| origin.to_owned()).collect();
-        let mut headers = HeaderMap::new();
-        headers.insert(header::HOST, host.parse().unwrap());
-        if let Some(origin) = origin {
-            headers.insert(header::ORIGIN, origin.parse().unwrap());
-        }
-        Origins::new(&listed).allow(&headers)
-    }
-
-    #[test]
-    fn by_default_only_the_same_host_is_allowed() {
-        assert!(allow(&[], None, "a.test:3000"));
-        assert!(allow(&[], Some("http://a.test:3000"), "a.test:3000"));
-        assert!(allow(&[], Some("http://A.test"), "a.test"));
-        assert!(allow(&[], Some("http://a.test"), "a.test:80"));
-        assert!(allow(&[], Some("https://a.test"), "a.test"));
-        assert!(allow(&[], Some("http://[::1]:3000"), "[::1]:3000"));
-        for origin in [
-            "http://a.test:3001",
-            "http://b.test:3000",
-            "http://a.test.evil:3000",
-            "https://a.test",
-            "null",
-            "",
-        ] {
-            assert!(!allow(&[], Some(origin), "a.test:3000"), "{origin}");
-        }
-    }
-
-    #[test]
-    fn listed_origins_are_allowed_beside_the_same_host() {
-        let listed = ["https://app.test/"];
-        assert!(allow(&listed, Some("https://app.test"), "a.test"));
-        assert!(allow(&listed, Some("http://a.test"), "a.test"));
-        assert!(!allow(&listed, Some("http://app.test"), "a.test"));
-        assert!(allow(&["*"], Some("http://anything"), "a.test"));
-        assert!(allow(&["*"], Some("null"), "a.test"));
-    }
-
-    #[test]
-    fn two_origins_are_none() {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::HOST, "a.test".parse().unwrap());
-        headers.append(header::ORIGIN, "http://a.test".parse().unwrap());
-        headers.append(header::ORIGIN, "http://b.test".parse().unwrap());
-        assert!(!Origins::default().allow(&headers));
-    }
-
-    #[test]
-    fn endpoints_and_their_parameters() {
-        let polling = |format| Some(Endpoint::Polling { format });
-        let at = Endpoint::at;
-        assert_eq!(at("/websocket/polling", None), polling(Format::Json));
-        let text = at("/websocket/polling", Some("app=x&format=text"));
-        assert_eq!(text, polling(Format::Text));
-        let other = at("/websocket/polling", Some("format=xml"));
-        assert_eq!(other, polling(Format::Json));
-        assert_eq!(at("/websocket/echo", None), Some(Endpoint::Echo));
-        assert_eq!(at("/websocket", None), None);
-    }
-}
+mod tests;

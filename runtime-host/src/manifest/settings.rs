@@ -3,6 +3,7 @@
 //! Every one can also be given on the command line or in the environment, which win.
 
 use super::document::{ManifestError, Node};
+use clap::ValueEnum;
 use std::time::Duration;
 
 /// What the manifest says of each setting; `None` leaves it to the default.
@@ -18,6 +19,12 @@ pub struct Settings {
     pub queue_limit: Option<u64>,
     /// Online members up to which a room's presence is pushed.
     pub presence_limit: Option<u64>,
+    /// Where rooms' publications are kept.
+    pub history: Option<HistoryKind>,
+    /// Publications that a room keeps at most.
+    pub history_size: Option<u64>,
+    /// How long a room keeps a publication.
+    pub history_age: Option<Duration>,
     /// The largest body of a REST request, in bytes.
     pub body_limit: Option<u64>,
     /// How long a handshake, a request's head, or each 64 KiB of its body may take.
@@ -36,6 +43,18 @@ pub struct Settings {
     pub instance_reuse: Option<u64>,
 }
 
+/// Where rooms' publications are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum HistoryKind {
+    /// Nowhere: who was away missed them.
+    None,
+    /// In memory: all is gone with the process, whatever was acknowledged.
+    Memory,
+    /// In the state folder: what was acknowledged survives `kill -9` and a power cut.
+    #[default]
+    Durable,
+}
+
 impl Settings {
     pub(super) fn read(table: &Node<'_>) -> Result<Self, ManifestError> {
         table.only(&[
@@ -44,6 +63,9 @@ impl Settings {
             "compression",
             "queue_limit",
             "presence_limit",
+            "history",
+            "history_size",
+            "history_age",
             "body_limit",
             "handshake_timeout",
             "idle_timeout",
@@ -83,6 +105,15 @@ impl Settings {
             },
             queue_limit: size("queue_limit")?,
             presence_limit: number("presence_limit")?,
+            history: match table.get("history")? {
+                Some(node) => {
+                    let kind = HistoryKind::from_str(&node.string()?, false);
+                    Some(kind.map_err(|reason| node.error(reason))?)
+                }
+                None => None,
+            },
+            history_size: number("history_size")?,
+            history_age: time("history_age")?,
             body_limit: size("body_limit")?,
             handshake_timeout: time("handshake_timeout")?,
             idle_timeout: time("idle_timeout")?,

@@ -10,7 +10,7 @@ use sschat_protocol::seed::{self, ErrorCode};
 use std::sync::Arc;
 
 /// The most rooms that one session may name.
-const JOINED_LIMIT: usize = 128;
+const JOINED_LIMIT: u32 = 128;
 
 impl Sessions {
     /// Hears a room from now on, if the session may.
@@ -90,6 +90,8 @@ impl Sessions {
             .position(|place| *place.channel.room == *room);
         if let Some(place) = at.map(|at| session.places.swap_remove(at)) {
             self.leave(place.seat, &place.channel, false, turn);
+            let who = self.present(key);
+            self.tell_leaving(who.as_ref(), &place);
         }
         self.answer(key, turn, |out| seed::membership(out, false, room));
         Flow::Continue

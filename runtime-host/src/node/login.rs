@@ -10,11 +10,15 @@ use crate::policy::memo::Watcher;
 use crate::policy::trace::Connection;
 use crate::socket::{Flow, Turn};
 use crate::wasm::authority::{Credential, Refusal};
+use sschat_protocol::centrifuge::Disconnect;
 use sschat_protocol::close;
 use sschat_protocol::seed;
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+
+/// Most sessions hear a room or two: up to so many, places take no more memory than they need.
+const FEW: usize = 4;
 
 impl Sessions {
     /// A login; it replaces the one before.
@@ -85,7 +89,7 @@ impl Sessions {
         {
             self.admit(key, outcome, turn);
         }
-        turn.resume(key);
+        self.go_on(key, turn);
     }
 
     fn admit(
@@ -96,6 +100,10 @@ impl Sessions {
     ) {
         let admission = match outcome {
             Ok(admission) => admission,
+            Err(Refused { refusal, .. }) if self.is_client(key) => {
+                turn.release(key);
+                return self.turn_away(key, &refusal, turn);
+            }
             Err(Refused { refusal, .. }) => {
                 self.log_out(key, turn);
                 turn.release(key);
@@ -103,9 +111,15 @@ impl Sessions {
                 return;
             }
         };
-        let user = Arc::clone(&admission.user);
-        let rooms = admission.channels.iter().map(|heard| &*heard.channel.room);
-        self.answer(key, turn, |out| seed::login_ok(out, &user, rooms));
+        if self.is_client(key) {
+            if let Err(disconnect) = self.welcome(key, &admission, turn) {
+                return self.disconnect(key, &disconnect, turn);
+            }
+        } else {
+            let rooms = admission.channels.iter().map(|heard| &*heard.channel.room);
+            let user = &admission.user;
+            self.answer(key, turn, |out| seed::login_ok(out, user, rooms));
+        }
         for heard in &admission.channels {
             self.enter(key, heard, turn);
         }
@@ -120,6 +134,9 @@ impl Sessions {
         session.granted = admission.epoch;
         session.may_publish = admission.may_publish;
         let (watcher, held) = (session.watcher, session.held);
+        for heard in &admission.channels {
+            self.tell_coming(key, &heard.channel);
+        }
         self.note_times(watcher, &admission);
         if admission.epoch >= held {
             turn.release(key);
@@ -133,12 +150,17 @@ impl Sessions {
     /// Notes when the login ends and when the grant is to be evaluated anew.
     fn note_times(&mut self, watcher: Watcher, admission: &Admission) {
         if let Some(session) = self.find(watcher).and_then(|key| self.session(key)) {
-            session.expires = admission.expires.unwrap_or(u64::MAX);
-            session.renew = admission.renew.unwrap_or(u64::MAX);
-        }
-        let times = admission.expires.into_iter().chain(admission.renew);
-        for at in times {
-            self.timed.push(Reverse((at, watcher)));
+            let (mut expires, mut renew) = (admission.expires, admission.renew);
+            if session.client.is_some() {
+                // It has its own clock, which gives it time to present a new token.
+                renew = renew.filter(|at| expires != Some(*at));
+                expires = None;
+            }
+            session.expires = expires.unwrap_or(u64::MAX);
+            session.renew = renew.unwrap_or(u64::MAX);
+            for at in expires.into_iter().chain(renew) {
+                self.timed.push(Reverse((at, watcher)));
+            }
         }
     }
 
@@ -157,20 +179,27 @@ impl Sessions {
             .is_some_and(|session| session.who.is_none())
         {
             self.admit(key, outcome, turn);
-            return turn.resume(key);
+            return self.go_on(key, turn);
         }
         let admission = match outcome {
             Ok(admission) => admission,
+            Err(Refused { refusal, .. }) if self.is_client(key) => {
+                return self.cut_off(key, &refusal, turn);
+            }
             Err(Refused { refusal, .. }) => {
                 self.let_go(key, turn);
                 turn.close(key, close::REVOKED, &refusal.code);
                 return;
             }
         };
+        if !self.is_theirs(key, &admission) {
+            return self.disconnect(key, &Disconnect::INVALID_TOKEN, turn);
+        }
         let left = self.leave_all_but(key, &admission.channels, turn);
         // Also where a newer hold goes on: the next outcome knows nothing of these rooms.
         turn.forfeit(key, &left);
         self.enter_new(key, &admission.channels, turn);
+        self.refreshed(key, &admission, turn);
         self.note_times(watcher, &admission);
         let Some(session) = self.session(key) else {
             return;
@@ -201,9 +230,9 @@ impl Sessions {
         for place in gone {
             left.push(place.seat.room);
             self.leave(place.seat, &place.channel, true, turn);
-            self.answer(key, turn, |out| {
-                seed::membership(out, false, &place.channel.room);
-            });
+            let who = self.present(key);
+            self.tell_leaving(who.as_ref(), &place);
+            self.tell_membership(key, &place.channel.room, false, turn);
         }
         left
     }
@@ -226,8 +255,22 @@ impl Sessions {
         }
         for heard in new {
             self.enter(key, heard, turn);
-            let room = &heard.channel.room;
-            self.answer(key, turn, |out| seed::membership(out, true, room));
+            self.tell_membership(key, &heard.channel.room, true, turn);
+        }
+    }
+
+    /// Tells a session that it hears a room from now on, or no more.
+    fn tell_membership(
+        &mut self,
+        key: ConnectionKey,
+        room: &str,
+        hears: bool,
+        turn: &mut Turn<'_>,
+    ) {
+        if self.is_client(key) {
+            self.tell_subscription(key, room, hears, turn);
+        } else {
+            self.answer(key, turn, |out| seed::membership(out, hears, room));
         }
     }
 
@@ -239,12 +282,17 @@ impl Sessions {
         let format = session.format();
         let channel = &heard.channel;
         channel.entered(shard);
+        if session.places.len() < FEW {
+            session.places.reserve_exact(1);
+        }
         session.places.push(Place {
             channel: Arc::clone(channel),
             seat: turn.hub.enter(channel.id, format, key),
             speak: None,
             presence: heard.presence,
+            join_leave: false,
         });
+        self.tell_coming(key, channel);
     }
 
     pub(super) fn leave(
@@ -266,6 +314,7 @@ impl Sessions {
 
     /// Ends the login of a session; the connection stays.
     pub(super) fn log_out(&mut self, key: ConnectionKey, turn: &mut Turn<'_>) {
+        let leaver = self.present(key);
         let Some(session) = self.session(key) else {
             return;
         };
@@ -282,6 +331,7 @@ impl Sessions {
         let mut channels = Vec::with_capacity(places.len());
         for place in places {
             self.leave(place.seat, &place.channel, false, turn);
+            self.tell_leaving(leaver.as_ref(), &place);
             channels.push(place.channel);
         }
         if let Some(who) = who

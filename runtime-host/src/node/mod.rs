@@ -7,17 +7,20 @@
 //!
 //! Absent on purpose: sockets ([`crate::socket`]), rules ([`crate::policy`]), records.
 
+mod centrifuge;
 mod join;
 mod login;
 mod presence;
 mod publish;
+mod roll;
 mod session;
 mod sessions;
 mod wire;
 
+pub(crate) use roll::Present;
 pub use sessions::Sessions;
 
-use crate::broker::{Broker, Channel, Channels, Mail, Publication};
+use crate::broker::{Broker, Channel, Channels, Mail, Publication, Receipt};
 use crate::hub::ConnectionKey;
 use crate::policy::answer;
 use crate::policy::grants::{self, Grant, Grants, HoldGuard, Refused};
@@ -25,6 +28,7 @@ use crate::policy::memo::{Verdict, Watcher};
 use crate::policy::trace::Connection;
 use crate::policy::{Policy, Undecided};
 use crate::socket::{Pace, ShardHandle};
+use sschat_protocol::centrifuge as centrifuge_protocol;
 use sschat_protocol::seed::Format;
 use sschat_protocol::websocket::deflate::Agreement;
 use std::sync::Arc;
@@ -34,6 +38,8 @@ use std::sync::Arc;
 pub enum Endpoint {
     /// The seed's protocol.
     Polling(Format),
+    /// The Centrifuge protocol.
+    Centrifuge(centrifuge_protocol::Format),
     /// Every message comes back: for outside suites that judge the framing.
     Echo,
 }
@@ -92,8 +98,16 @@ pub enum Command {
     Regrant(Watcher, Result<Admission, Refused>, Vec<HoldGuard>),
     /// A publication for a room that has members here.
     Deliver(Arc<Channel>, Arc<Publication>, Option<u64>),
+    /// What became of what sessions of this shard published.
+    Acknowledged(Vec<Receipt>),
     /// A user came or went; for those who share one of the rooms.
     Presence(Arc<presence::Notice>),
+    /// Who of this shard hears a channel?
+    Roll(Arc<roll::Roll>),
+    /// Every shard has said who is.
+    Rolled(Arc<roll::Roll>),
+    /// A session came into a room or left it; for those who asked.
+    Coming(Arc<centrifuge::Coming>),
 }
 
 impl Command {
@@ -102,9 +116,14 @@ impl Command {
     fn pace(&self) -> Pace {
         match self {
             Self::LoggedIn(..) | Self::Regrant(..) => Pace::Bulk,
-            Self::Decided(..) | Self::Hold(..) | Self::Deliver(..) | Self::Presence(..) => {
-                Pace::Prompt
-            }
+            Self::Decided(..)
+            | Self::Hold(..)
+            | Self::Deliver(..)
+            | Self::Acknowledged(..)
+            | Self::Presence(..)
+            | Self::Roll(..)
+            | Self::Rolled(..)
+            | Self::Coming(..) => Pace::Prompt,
         }
     }
 }
@@ -142,6 +161,10 @@ impl Mail for Post {
         let command = Command::Deliver(Arc::clone(channel), Arc::clone(publication), origin);
         self.tell(shard, command);
     }
+
+    fn acknowledge(&self, shard: usize, receipts: Vec<Receipt>) {
+        self.tell(shard, Command::Acknowledged(receipts));
+    }
 }
 
 /// What all shards of a host share.
@@ -152,6 +175,7 @@ pub struct Node {
     pub(crate) channels: Arc<Channels>,
     pub(crate) post: Post,
     pub(crate) settings: Settings,
+    listeners: centrifuge::Listeners,
     pub(crate) runtime: tokio::runtime::Handle,
 }
 
@@ -172,6 +196,7 @@ impl Node {
             channels,
             post,
             settings,
+            listeners: centrifuge::Listeners::default(),
             runtime: tokio::runtime::Handle::current(),
         }
     }

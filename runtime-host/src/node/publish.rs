@@ -2,17 +2,30 @@
 
 use super::session::Waiting;
 use super::wire::{self, JSON, TEXT};
-use super::{Command, Sessions};
-use crate::broker::{Channel, Fanout, Publication};
+use super::{Command, Sessions, centrifuge};
+use crate::broker::{Channel, Fanout, Origin, Publication, Receipt, Refused, Said, Stamp, Taker};
 use crate::hub::{ConnectionKey, RoomKey, Seat};
 use crate::metrics::tally::{self, Figure};
 use crate::policy::answer::Answer;
-use crate::policy::memo::{Leave, Verdict};
+use crate::policy::memo::{Leave, Verdict, Watcher};
 use crate::policy::trace::Occasion;
 use crate::socket::{Flow, Turn};
 use crate::wasm::authority::{Identity, Question};
 use sschat_protocol::seed::{self, ErrorCode};
 use std::sync::Arc;
+
+/// A publication as it is taken in.
+#[derive(Clone, Copy)]
+pub(super) struct Taken<'a> {
+    /// The message: a JSON value as text.
+    pub(super) message: &'a str,
+    /// Who said it.
+    pub(super) from: &'a str,
+    /// The connection that said it, where its protocol names connections.
+    pub(super) client: Option<&'a str>,
+    /// Its place in the history, if there is one.
+    pub(super) stamp: Option<Stamp>,
+}
 
 impl Sessions {
     /// Publishes `message`, a JSON value, in `room`. `text` is the command it came in.
@@ -46,8 +59,8 @@ impl Sessions {
         {
             let (channel, seat) = (Arc::clone(&place.channel), place.seat);
             tally::add(Figure::Held, 1);
-            self.speak(key, &channel, Some(seat), (message, &from), turn);
-            return Flow::Continue;
+            let place = (&channel, Some(seat));
+            return self.speak_here(key, place, (message, &from), turn);
         }
         if !session.may_publish {
             let code = ErrorCode::Denied.as_str();
@@ -92,37 +105,97 @@ impl Sessions {
                 None => return Flow::Continue,
             },
         };
-        self.speak(key, &channel, seat, (message, from), turn);
+        self.speak_here(key, (&channel, seat), (message, from), turn)
+    }
+
+    fn speak_here(
+        &mut self,
+        key: ConnectionKey,
+        place: (&Arc<Channel>, Option<Seat>),
+        said: (&str, &Arc<str>),
+        turn: &mut Turn<'_>,
+    ) -> Flow {
+        if let Err(refused) = self.speak(key, place, said, None, turn) {
+            self.refuse_publication(key, &refused, turn);
+        }
         Flow::Continue
     }
 
-    fn speak(
+    /// Publishes in a channel what may be said there. `seat`, where there is one, is not owed it; `command` is what the
+    /// session calls it, where it wants a receipt.
+    ///
+    /// # Errors
+    /// Where it is refused at once; nobody hears it.
+    pub(super) fn speak(
         &mut self,
         key: ConnectionKey,
-        channel: &Arc<Channel>,
-        seat: Option<Seat>,
+        (channel, seat): (&Arc<Channel>, Option<Seat>),
         (message, from): (&str, &Arc<str>),
+        command: Option<u32>,
         turn: &mut Turn<'_>,
-    ) {
-        tally::add(Figure::Publications, 1);
-        let origin = self
-            .session(key)
-            .map_or(u64::MAX, |session| session.watcher);
-        let said = || {
-            Arc::new(Publication {
-                message: message.into(),
-                from: Arc::clone(from),
-            })
+    ) -> Result<(), Refused> {
+        let shard = self.shard;
+        let (watcher, (left_out, client)) = match self.session(key) {
+            Some(session) => (session.watcher, session.publishes_as()),
+            None => (Watcher::MAX, (Watcher::MAX, None)),
         };
-        let fanout = self.node.broker.publish(channel, &said, self.shard, origin);
+        let said = Said {
+            message,
+            from,
+            client: client.as_ref(),
+            key: None,
+        };
+        let origin = Origin::Session {
+            shard,
+            session: left_out,
+        };
+        let taker = command.map(|command| Taker::Session {
+            shard,
+            session: watcher,
+            command,
+        });
+        let fanout = self.node.broker.publish(channel, &said, origin, taker)?;
+        tally::add(Figure::Publications, 1);
         let room = |turn: &Turn<'_>| match seat {
             Some(seat) => Some(seat.room),
             None => turn.hub.room(channel.id),
         };
-        if fanout == Fanout::Here
+        if let Fanout::Here(stamp) = fanout
             && let Some(room) = room(turn)
         {
-            self.take_in(room, seat, channel, (message, from), turn);
+            let said = Taken {
+                message,
+                from,
+                client: client.as_deref(),
+                stamp,
+            };
+            self.take_in(room, seat, channel, said, turn);
+        }
+        Ok(())
+    }
+
+    fn refuse_publication(&mut self, key: ConnectionKey, refused: &Refused, turn: &mut Turn<'_>) {
+        tracing::debug!(%refused, "a publication was refused");
+        let code = if refused.is_final() {
+            ErrorCode::TooLarge
+        } else {
+            ErrorCode::Temporary
+        };
+        self.refuse(key, turn, code.as_str(), &refused.to_string());
+    }
+
+    /// What became of publications of this shard's sessions. The seed's protocol hears of
+    /// those alone that came to nothing.
+    pub(super) fn acknowledged(&mut self, receipts: Vec<Receipt>, turn: &mut Turn<'_>) {
+        for receipt in receipts {
+            let Some(key) = self.find(receipt.session) else {
+                continue;
+            };
+            if self.is_client(key) {
+                self.receipt(key, receipt.command, &receipt.outcome, turn);
+            } else if let Err(refused) = receipt.outcome {
+                self.refuse_publication(key, &refused, turn);
+            }
         }
     }
 
@@ -143,7 +216,12 @@ impl Sessions {
             .and_then(|key| self.session(key))
             .and_then(|session| session.seated(room))
             .map(|place| place.seat);
-        let said = (&*publication.message, &publication.from);
+        let said = Taken {
+            message: &publication.message,
+            from: &publication.from,
+            client: publication.client.as_deref(),
+            stamp: publication.stamp,
+        };
         self.take_in(room, seat, channel, said, turn);
     }
 
@@ -153,16 +231,19 @@ impl Sessions {
         room: RoomKey,
         publisher: Option<Seat>,
         channel: &Channel,
-        (message, from): (&str, &Arc<str>),
+        said: Taken<'_>,
         turn: &mut Turn<'_>,
     ) {
         let (scratch, deflater) = (&mut self.scratch, &mut self.deflater);
         turn.hub.publish(room, publisher, |format, log| {
             scratch.clear();
             match wire::plain(format) {
-                TEXT => seed::message_text(scratch, message),
-                JSON => seed::message(scratch, message, from, &channel.room),
-                _ => return,
+                TEXT => seed::message_text(scratch, said.message),
+                JSON => seed::message(scratch, said.message, said.from, &channel.room),
+                other => match wire::client_format(other) {
+                    Some(format) => centrifuge::publication(format, &channel.room, said, scratch),
+                    None => return,
+                },
             }
             wire::push(deflater, format, scratch, log);
         });

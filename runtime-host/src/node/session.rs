@@ -1,5 +1,6 @@
 //! One session, and its places in rooms.
 
+use super::centrifuge::Client;
 use super::{Endpoint, Opening, wire};
 use crate::broker::Channel;
 use crate::hub::{RoomKey, Seat};
@@ -23,6 +24,8 @@ pub(super) struct Place {
     pub(super) speak: Option<Leave>,
     /// Whether it may know who is online here.
     pub(super) presence: bool,
+    /// Whether it asked to be told who comes and goes, which it may only be with `presence`.
+    pub(super) join_leave: bool,
 }
 
 /// A command that waits for a decision.
@@ -35,6 +38,8 @@ pub(super) struct Session {
     /// Its number while it is logged in or about to be.
     pub(super) watcher: Watcher,
     pub(super) endpoint: Endpoint,
+    /// What only the Centrifuge protocol needs; there where that is spoken.
+    pub(super) client: Option<Box<Client>>,
     /// What the connection agreed on about compression.
     pub(super) deflate: Option<Agreement>,
     pub(super) app: Option<Box<str>>,
@@ -52,7 +57,7 @@ pub(super) struct Session {
     /// When its grant is to be evaluated anew, in seconds since the epoch.
     pub(super) renew: u64,
     /// How many rooms it named itself.
-    pub(super) joined: usize,
+    pub(super) joined: u32,
     /// Whether its policy lets it publish at all.
     pub(super) may_publish: bool,
 }
@@ -62,6 +67,7 @@ impl Session {
         Self {
             watcher: Watcher::MAX,
             endpoint: opening.endpoint,
+            client: None,
             deflate: opening.deflate,
             app: opening.app.map(String::into_boxed_str),
             connection: Arc::new(opening.connection),
@@ -81,9 +87,20 @@ impl Session {
     pub(super) fn format(&self) -> u8 {
         let format = match self.endpoint {
             Endpoint::Polling(format) => format,
+            Endpoint::Centrifuge(format) => return wire::client_number(format, self.deflate),
             Endpoint::Echo => Format::Json,
         };
         wire::number(format, self.deflate)
+    }
+
+    /// As whom it publishes: the session that is left out, and the name of its connection.
+    ///
+    /// Whoever speaks the Centrifuge protocol receives its own publications.
+    pub(super) fn publishes_as(&self) -> (Watcher, Option<Arc<str>>) {
+        match &self.client {
+            Some(client) => (Watcher::MAX, Some(client.name())),
+            None => (self.watcher, None),
+        }
     }
 
     /// Its place in the room with this id. Sessions hear few rooms, so looking through

@@ -1,5 +1,6 @@
 //! The sessions of one shard: takes messages and commands to the use cases.
 
+use super::centrifuge::Clients;
 use super::session::Session;
 use super::{Command, Endpoint, Node, Opening, connection_of, wire};
 use crate::clock::unix_now;
@@ -14,6 +15,7 @@ use sschat_protocol::websocket::deflate::Deflater;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The sessions of one shard. See the module's documentation.
 pub struct Sessions {
@@ -26,18 +28,23 @@ pub struct Sessions {
     /// Logins that end by themselves and grants that have to be evaluated anew by then,
     /// the next first.
     pub(super) timed: BinaryHeap<Reverse<(u64, Watcher)>>,
+    /// When the change feed was last seen proven.
+    proven: Instant,
     /// Says whether a leave to speak still stands.
     pub(super) ends: Arc<Ends>,
     /// Where a payload is encoded before its frame's header can be.
     pub(super) scratch: Vec<u8>,
     /// What compresses for those who agreed to it.
     pub(super) deflater: Deflater,
+    /// What the sessions of the Centrifuge protocol share.
+    pub(super) clients: Clients,
 }
 
 impl Sessions {
     /// The sessions of shard number `shard`.
     pub fn new(node: Arc<Node>, shard: usize) -> Self {
         Self {
+            proven: Instant::now(),
             ends: node.policy.ends(),
             node,
             shard,
@@ -46,6 +53,7 @@ impl Sessions {
             timed: BinaryHeap::new(),
             scratch: Vec::new(),
             deflater: Deflater::default(),
+            clients: Clients::default(),
         }
     }
 
@@ -146,6 +154,9 @@ impl Sessions {
             return;
         };
         let waiting = self.session(key).and_then(|session| session.waiting.take());
+        if self.is_client(key) {
+            return self.take_up(key, outcome, turn);
+        }
         let flow = match (&outcome, waiting) {
             (_, None) => return,
             (Ok(verdict), Some(waiting)) => self.act(key, &waiting.text, Some(verdict), turn),
@@ -180,7 +191,7 @@ impl Sessions {
         }
     }
 
-    fn hold(&mut self, watchers: &[(Watcher, u32)], turn: &mut Turn<'_>) {
+    pub(super) fn hold(&mut self, watchers: &[(Watcher, u32)], turn: &mut Turn<'_>) {
         for (watcher, epoch) in watchers {
             let Some(key) = self.find(*watcher) else {
                 continue;
@@ -213,13 +224,18 @@ impl Application for Sessions {
         if index >= self.sessions.len() {
             self.sessions.resize_with(index + 1, || None);
         }
+        let endpoint = opening.endpoint;
         self.sessions[index] = Some(Box::new(Session::new(opening)));
+        if let Endpoint::Centrifuge(format) = endpoint {
+            self.begin(key, format);
+        }
         Flow::Continue
     }
 
     fn text(&mut self, key: ConnectionKey, text: &str, turn: &mut Turn<'_>) -> Flow {
         match self.session(key).map(|session| session.endpoint) {
             Some(Endpoint::Polling(_)) => self.act(key, text, None, turn),
+            Some(Endpoint::Centrifuge(_)) => self.frame(key, text.as_bytes(), turn),
             Some(Endpoint::Echo) => {
                 self.echo(key, (Opcode::Text, text.as_bytes()), turn);
                 Flow::Continue
@@ -230,6 +246,7 @@ impl Application for Sessions {
 
     fn binary(&mut self, key: ConnectionKey, bytes: &[u8], turn: &mut Turn<'_>) -> Flow {
         match self.session(key).map(|session| session.endpoint) {
+            Some(Endpoint::Centrifuge(_)) => return self.frame(key, bytes, turn),
             Some(Endpoint::Echo) => self.echo(key, (Opcode::Binary, bytes), turn),
             Some(Endpoint::Polling(_)) => {
                 self.let_go(key, turn);
@@ -259,11 +276,20 @@ impl Application for Sessions {
             Command::Deliver(channel, publication, origin) => {
                 self.deliver(&channel, &publication, origin, turn);
             }
+            Command::Acknowledged(receipts) => self.acknowledged(receipts, turn),
             Command::Presence(notice) => self.tell_presence(&notice, turn),
+            Command::Roll(roll) => self.call_roll(&roll, turn),
+            Command::Rolled(roll) => self.rolled(&roll, turn),
+            Command::Coming(coming) => self.tell_came(&coming, turn),
         }
     }
 
+    fn in_doubt(&mut self) -> bool {
+        self.node.policy.in_doubt(&mut self.proven)
+    }
+
     fn tick(&mut self, turn: &mut Turn<'_>) {
+        self.keep_time(turn);
         if self.timed.is_empty() {
             return;
         }

@@ -3,6 +3,7 @@
 //! A room's log exists once per format, so what is compressed is compressed once for all members of a shard that agreed
 //! to it. Absent on purpose: what a message says ([`sschat_protocol::seed`]), and who hears it ([`crate::hub`]).
 
+use sschat_protocol::centrifuge;
 use sschat_protocol::seed::Format;
 use sschat_protocol::websocket::deflate::{Agreement, Deflater, deflate_message};
 use sschat_protocol::websocket::{Opcode, push_frame};
@@ -11,8 +12,12 @@ use sschat_protocol::websocket::{Opcode, push_frame};
 pub(super) const JSON: u8 = 0;
 /// Bare messages.
 pub(super) const TEXT: u8 = 1;
-/// Added to either: messages may be compressed.
+/// Added to any: messages may be compressed.
 const DEFLATED: u8 = 2;
+/// Pushes of the Centrifuge protocol, in JSON.
+const CLIENT_JSON: u8 = 4;
+/// Pushes of the Centrifuge protocol, in Protobuf.
+const CLIENT_PROTOBUF: u8 = 5;
 
 /// The formats that hold envelopes.
 pub(super) const ENVELOPES: [u8; 2] = [JSON, JSON | DEFLATED];
@@ -31,6 +36,28 @@ pub(super) fn number(format: Format, agreement: Option<Agreement>) -> u8 {
         Format::Json => JSON,
         Format::Text => TEXT,
     };
+    compressed(plain, agreement)
+}
+
+/// As [`number`], for a connection that speaks the Centrifuge protocol.
+pub(super) fn client_number(format: centrifuge::Format, agreement: Option<Agreement>) -> u8 {
+    let plain = match format {
+        centrifuge::Format::Json => CLIENT_JSON,
+        centrifuge::Format::Protobuf => CLIENT_PROTOBUF,
+    };
+    compressed(plain, agreement)
+}
+
+/// The Centrifuge protocol's format behind the number of one without its compression.
+pub(super) fn client_format(plain: u8) -> Option<centrifuge::Format> {
+    match plain {
+        CLIENT_JSON => Some(centrifuge::Format::Json),
+        CLIENT_PROTOBUF => Some(centrifuge::Format::Protobuf),
+        _ => None,
+    }
+}
+
+fn compressed(plain: u8, agreement: Option<Agreement>) -> u8 {
     match agreement {
         Some(agreement) if agreement.allows(usize::MAX) => plain | DEFLATED,
         _ => plain,
@@ -42,12 +69,16 @@ pub(super) fn plain(format: u8) -> u8 {
     format & !DEFLATED
 }
 
-/// Appends a text message to a room's log of this format.
+/// Appends a message to a room's log of this format.
 pub(super) fn push(deflater: &mut Deflater, format: u8, message: &[u8], log: &mut Vec<u8>) {
+    let opcode = match plain(format) {
+        CLIENT_PROTOBUF => Opcode::Binary,
+        _ => Opcode::Text,
+    };
     if format & DEFLATED != 0 && message.len() >= WORTH {
-        deflate_message(deflater, Opcode::Text, message, log);
+        deflate_message(deflater, opcode, message, log);
     } else {
-        push_frame(log, Opcode::Text, message);
+        push_frame(log, opcode, message);
     }
 }
 

@@ -11,14 +11,14 @@ pub enum Answer {
     /// To [`Question::Rooms`] and [`Question::MayJoin`]: the rooms, and the cursor of the
     /// next page.
     Rooms(Vec<Heard>, Option<String>),
-    /// To [`Question::MayPublish`] and [`Question::MaySee`].
+    /// To [`Question::MayPublish`], [`Question::MaySee`] and [`Question::HasRoom`].
     Yes,
     /// To [`Question::MayPublish`]: yes, with this payload in its place.
     Rewrite(Box<str>),
     /// To [`Question::TenantOfKey`].
     Tenant(String),
     /// To [`Question::PoliciesOf`].
-    Policies(authority::Policies),
+    Policies(Box<authority::Policies>),
     /// To any question.
     No(Refusal),
 }
@@ -63,7 +63,7 @@ impl Answer {
             (authority::Answer::Yes, Question::MayJoin(_, room)) => all(vec![room.clone()], None),
             (authority::Answer::Yes | authority::Answer::Shared(_), _) => Self::Yes,
             (authority::Answer::Tenant(tenant), _) => Self::Tenant(tenant),
-            (authority::Answer::Policies(policies), _) => Self::Policies(policies),
+            (authority::Answer::Policies(policies), _) => Self::Policies(Box::new(policies)),
             (authority::Answer::No(refusal), _) => Self::No(refusal),
         }
     }
@@ -112,7 +112,11 @@ pub(super) fn asker(question: &Question) -> Option<&str> {
         | Question::MayJoin(who, _)
         | Question::MayPublish(who, _)
         | Question::MaySee(who, _) => Some(&who.tenant),
-        Question::LogIn(_) | Question::TenantOfKey(_) | Question::PoliciesOf(_) => None,
+        // What a tenant's backend may do is no question for the tenant's policy.
+        Question::LogIn(_)
+        | Question::TenantOfKey(_)
+        | Question::HasRoom(..)
+        | Question::PoliciesOf(_) => None,
     }
 }
 
@@ -162,10 +166,7 @@ pub(super) fn refine(question: &Question, so_far: Answer, hook: &Hook, ruling: R
             Answer::Login(login),
             _,
         ) => Answer::Login(Login {
-            expires: match (login.expires, expires) {
-                (Some(one), Some(other)) => Some(one.min(other)),
-                (one, other) => one.or(other),
-            },
+            expires: earlier(login.expires, expires),
             may_publish: login.may_publish && may_publish,
             ..login
         }),

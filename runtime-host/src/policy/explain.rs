@@ -48,6 +48,16 @@ impl Policy {
         }
     }
 
+    /// Whether the tenant has the room.
+    ///
+    /// # Errors
+    /// Where it can't be decided now.
+    pub async fn has_room(&self, tenant: &str, room: &str) -> Result<bool, Undecided> {
+        let question = Question::HasRoom(tenant.to_owned(), room.to_owned());
+        let verdict = self.decide(question, &Occasion::default()).await?;
+        Ok(verdict.answer() == Some(&Answer::Yes))
+    }
+
     /// Decides anew whatever is remembered, and remembers nothing: for those who measure.
     ///
     /// # Errors
@@ -118,6 +128,7 @@ pub(super) fn brief(question: &Question) -> String {
         Question::MayPublish(who, room) => format!("may {} publish in {room}", who.user),
         Question::MaySee(who, user) => format!("may {} see {user}", who.user),
         Question::TenantOfKey(_) => "tenant of a key".to_owned(),
+        Question::HasRoom(tenant, room) => format!("does {tenant} have {room}"),
         Question::PoliciesOf(tenant) => format!("policies of {tenant}"),
     }
 }

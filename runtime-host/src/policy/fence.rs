@@ -61,8 +61,17 @@ impl<T> Fenced<T> {
         if !self.is_live() {
             return false;
         }
+        if watchers.is_empty() {
+            // Most have one, for as long as a session lives.
+            watchers.reserve_exact(1);
+        }
         watchers.push(watcher);
         true
+    }
+
+    /// Nothing more will be read for it.
+    pub(super) fn complete(&self) {
+        lock(&self.reads).shrink_to_fit();
     }
 
     /// Takes a watcher back.
@@ -173,11 +182,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What was derived from one key; from most keys one thing is.
+/// What was derived from one key, by their numbers. From most keys one thing is or two, and
+/// every session has some of those: each form is as small as it can be.
 enum Dependents<T> {
     One(u64, Weak<Fenced<T>>),
-    Many(HashMap<u64, Weak<Fenced<T>>, KeyHasher>),
+    Few(Vec<(u64, Weak<Fenced<T>>)>),
+    #[expect(
+        clippy::box_collection,
+        reason = "the rare form must not make the others larger"
+    )]
+    Many(Box<HashMap<u64, Weak<Fenced<T>>, KeyHasher>>),
 }
+
+/// The most that are looked through one by one.
+const FEW: usize = 8;
 
 type Part<T> = HashMap<u64, Dependents<T>, KeyHasher>;
 
@@ -248,31 +266,13 @@ impl<T> Index<T> {
             Entry::Vacant(entry) => {
                 entry.insert(Dependents::One(id, dependent));
             }
-            Entry::Occupied(mut entry) => {
-                let dependents = entry.get_mut();
-                if let Dependents::One(id, first) = dependents {
-                    let mut many = HashMap::default();
-                    many.insert(*id, std::mem::take(first));
-                    *dependents = Dependents::Many(many);
-                }
-                if let Dependents::Many(many) = dependents {
-                    many.insert(id, dependent);
-                }
-            }
+            Entry::Occupied(mut entry) => entry.get_mut().add(id, dependent),
         }
     }
 
     fn remove(&self, key: u64, id: u64) {
         let mut part = self.part(key);
-        let empty = match part.get_mut(&key) {
-            Some(Dependents::One(one, _)) => *one == id,
-            Some(Dependents::Many(many)) => {
-                many.remove(&id);
-                many.is_empty()
-            }
-            None => false,
-        };
-        if empty {
+        if part.get_mut(&key).is_some_and(|it| it.remove(id)) {
             part.remove(&key);
         }
     }
@@ -305,13 +305,47 @@ impl<T> Index<T> {
 }
 
 impl<T> Dependents<T> {
+    fn add(&mut self, id: u64, dependent: Weak<Fenced<T>>) {
+        match self {
+            Self::One(first, one) => {
+                let first = (*first, std::mem::take(one));
+                *self = Self::Few(vec![first, (id, dependent)]);
+            }
+            Self::Few(few) if few.len() < FEW => few.push((id, dependent)),
+            Self::Few(few) => {
+                let mut many: HashMap<_, _, KeyHasher> = few.drain(..).collect();
+                many.insert(id, dependent);
+                *self = Self::Many(Box::new(many));
+            }
+            Self::Many(many) => {
+                many.insert(id, dependent);
+            }
+        }
+    }
+
+    /// Takes one out. Says whether none is left.
+    fn remove(&mut self, id: u64) -> bool {
+        match self {
+            Self::One(one, _) => *one == id,
+            Self::Few(few) => {
+                few.retain(|(other, _)| *other != id);
+                few.is_empty()
+            }
+            Self::Many(many) => {
+                many.remove(&id);
+                many.is_empty()
+            }
+        }
+    }
+
     /// Ends them, while their part is locked: who adopts what one of them was derived from
     /// notes that there first, and must not find it live once it is gone from the index.
     /// They are given back to be dropped when the part is free, for that may need it.
     fn end(self, ends: &Ends, touched: &mut Vec<Watcher>) -> Vec<Arc<Fenced<T>>> {
         let dependents: Vec<_> = match self {
             Self::One(_, one) => one.upgrade().into_iter().collect(),
-            Self::Many(many) => many.into_values().filter_map(|one| one.upgrade()).collect(),
+            Self::Few(few) => few.iter().filter_map(|(_, one)| one.upgrade()).collect(),
+            Self::Many(many) => many.values().filter_map(Weak::upgrade).collect(),
         };
         for dependent in &dependents {
             touched.append(&mut dependent.end());

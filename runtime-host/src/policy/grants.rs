@@ -249,6 +249,13 @@ impl Grants {
         Some(standing.epoch)
     }
 
+    /// Puts a new credential in the place of what a session presented, and begins a new evaluation, as
+    /// [`Grants::renew`] does.
+    pub fn present(&self, watcher: Watcher, presented: Presented) -> Option<u32> {
+        self.part(watcher).get_mut(&watcher)?.presented = presented;
+        self.renew(watcher)
+    }
+
     fn enqueue(&self, watcher: Watcher, standing: &mut Standing) {
         if !std::mem::replace(&mut standing.busy, true) && self.queue.send(watcher).is_err() {
             tracing::error!("grants are evaluated no more");
@@ -354,10 +361,15 @@ impl ChangeListener for Grants {
             }
             self.enqueue(watcher, standing);
         }
-        if held.is_empty() {
+        let all = matches!(change, Change::Lost);
+        if !held.is_empty() {
+            self.sessions.hold(held, &guard);
+        } else if !all {
             return None;
         }
-        self.sessions.hold(held, &guard);
+        if all {
+            self.policy.losses.told();
+        }
         Some(in_effect.map(drop).boxed().shared())
     }
 }

@@ -82,6 +82,7 @@ impl Verdict {
             .store(expires.unwrap_or(u64::MAX), Ordering::Relaxed);
         // Filled once, by the evaluation that made it.
         let _ = found.answer.set(answer);
+        self.complete();
     }
 
     /// Notes that the evaluation was told the time.

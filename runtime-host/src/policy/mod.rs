@@ -11,6 +11,7 @@ mod counters;
 pub mod explain;
 mod fence;
 pub mod grants;
+mod losses;
 pub mod memo;
 mod sync;
 pub mod tenants;
@@ -21,7 +22,7 @@ use crate::store::{Change, Store};
 use crate::wasm::authority::{self, AuthorityPool, Policies, Question, StoredPolicy};
 use crate::wasm::calls::{CallError, Reads};
 use crate::wasm::policy::{LoadError, Purpose};
-use answer::{Answer, earlier};
+use answer::Answer;
 pub use counters::Counters;
 use memo::{Index, Memo, Verdict, Watcher};
 use std::sync::Arc;
@@ -63,6 +64,7 @@ pub struct Policy {
     index: Arc<Index>,
     memo: Memo,
     comparisons: Arc<tokio::sync::Semaphore>,
+    losses: losses::Losses,
     /// SHA-256 of the authority, where it is known.
     authority_digest: Option<String>,
     /// For the metrics.
@@ -85,6 +87,7 @@ impl Policy {
             index: Arc::default(),
             memo: Memo::new(memo_bytes),
             comparisons: Arc::new(tokio::sync::Semaphore::new(COMPARISONS)),
+            losses: losses::Losses::default(),
             authority_digest: None,
             counters: Counters::default(),
         }
@@ -194,7 +197,7 @@ impl Policy {
             to_come
         });
         let expires = match &answer {
-            Answer::Login(login) => earlier(login.expires, until),
+            Answer::Login(login) => answer::earlier(login.expires, until),
             _ => until,
         };
         verdict.fill(answer, expires);
@@ -261,7 +264,7 @@ impl Policy {
             && self.adopt(&known, verdict)
             && let Some(Answer::Policies(policies)) = known.answer()
         {
-            return Ok((policies.clone(), reads));
+            return Ok((Policies::clone(policies), reads));
         }
         // Read in a trace of its own, so that it can be remembered by itself.
         let trace = Trace::new(&self.index, &self.store, &Occasion::default());
@@ -272,7 +275,7 @@ impl Policy {
             // The tenant went away while it was asked about.
             _ => return Err(Undecided::Unsteady),
         };
-        fresh.fill(Answer::Policies(policies.clone()), None);
+        fresh.fill(Answer::Policies(Box::new(policies.clone())), None);
         if !self.adopt(&fresh, verdict) {
             return Err(Undecided::Unsteady);
         }
@@ -380,7 +383,7 @@ async fn ask(
             .await;
         reads = back;
         let ruling = ruling?;
-        until = earlier(until, ruling.until);
+        until = answer::earlier(until, ruling.until);
         answer = answer::refine(asked.question, answer, &hook, ruling);
         if let Answer::Rewrite(payload) = &answer
             && serde_json::from_str::<&serde_json::value::RawValue>(payload).is_err()

@@ -9,6 +9,7 @@
 //! application's affair; what a connection is owed, the [`crate::hub::Hub`]'s.
 
 mod connection;
+mod drain;
 mod inbound;
 mod mailbox;
 mod outbox;
@@ -79,6 +80,9 @@ pub trait Application: 'static {
     fn closed(&mut self, connection: ConnectionKey, turn: &mut Turn<'_>);
     /// A command arrived from another thread.
     fn command(&mut self, command: Self::Command, turn: &mut Turn<'_>);
+    /// Whether nothing may be read or written now: what the application knows may be out of
+    /// date, and it has not acted on that yet. Soon over. Asked twice a turn.
+    fn in_doubt(&mut self) -> bool;
     /// About ten times a second.
     fn tick(&mut self, turn: &mut Turn<'_>);
 }

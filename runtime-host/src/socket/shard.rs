@@ -29,6 +29,9 @@ const EVENTS: usize = 1_024;
 /// back at once, delay nobody else's messages for longer.
 const BULK: usize = 32;
 
+/// How long a shard that is in doubt waits before it asks again.
+const DOUBT: Duration = Duration::from_millis(2);
+
 pub(super) struct Shard<A: Application> {
     pub(super) poll: mio::Poll,
     mailbox: Arc<Mailbox<Letter<A>>>,
@@ -43,7 +46,7 @@ pub(super) struct Shard<A: Application> {
     pub(super) backlog: Vec<ConnectionKey>,
     pub(super) gone: Vec<ConnectionKey>,
     /// The length of the drain, once it began.
-    drain: Option<Tick>,
+    pub(super) drain: Option<Tick>,
     /// When the application's clock last ticked.
     ticked: Tick,
 }
@@ -78,8 +81,11 @@ impl<A: Application> Shard<A> {
         let mut letters = Vec::new();
         let mut due = Vec::new();
         let mut more = false;
+        let mut doubt = false;
         loop {
-            let wait = if more || !self.backlog.is_empty() {
+            let wait = if doubt {
+                DOUBT
+            } else if more || !self.backlog.is_empty() {
                 Duration::ZERO
             } else {
                 self.connections.wheel.until_next()
@@ -90,6 +96,11 @@ impl<A: Application> Shard<A> {
                 tracing::error!(%error, "waiting for events failed");
             }
             self.connections.now = self.connections.wheel.now();
+            doubt = self.application.in_doubt();
+            if doubt {
+                self.postpone(&events);
+                continue;
+            }
             for key in std::mem::take(&mut self.backlog) {
                 // The peer may have closed meanwhile, which is told but once.
                 self.read(key, true);
@@ -105,6 +116,11 @@ impl<A: Application> Shard<A> {
             }
             self.go_on();
             self.keep_time(&mut due);
+            // The process may have been stopped since.
+            doubt = self.application.in_doubt();
+            if doubt {
+                continue;
+            }
             self.settle();
             self.bury();
             tally::publish();
@@ -120,6 +136,15 @@ impl<A: Application> Shard<A> {
             connections: &mut self.connections,
         };
         act(&mut self.application, &mut turn)
+    }
+
+    /// Keeps what is ready for a later turn: the system tells it once.
+    fn postpone(&mut self, events: &Events) {
+        let keys = events.iter().filter(|event| event.token() != WAKE);
+        for key in keys.map(|event| event.token().0 as ConnectionKey) {
+            self.backlog.push(key);
+            self.connections.resumed.push(key);
+        }
     }
 
     fn ready(&mut self, event: &mio::event::Event) {
@@ -250,34 +275,6 @@ impl<A: Application> Shard<A> {
             application.closed(key, turn);
             turn.close(key, code, reason);
         });
-    }
-
-    fn drain(&mut self, within: Duration) {
-        let over = ticks(within);
-        self.drain = Some(over);
-        self.connections.end = self.connections.now + over;
-        let keys: Vec<_> = self.connections.slab.iter().map(|(key, _)| key).collect();
-        for key in keys {
-            self.drain_one(key as ConnectionKey, over);
-        }
-    }
-
-    /// Gives a connection its moment within the drain: spread evenly by its number, so
-    /// that those who come back do not come all at once.
-    fn drain_one(&mut self, key: ConnectionKey, over: Tick) {
-        /// Leaves time to say goodbye within the drain.
-        const LAST_PART: Tick = 2;
-        let spread = (over / LAST_PART).max(1);
-        let at = self.connections.now + key.wrapping_mul(0x9E37_79B1) % spread;
-        let end = self.connections.end;
-        if let Some(connection) = self.connections.get(key) {
-            connection.deadline = match connection.phase {
-                Phase::Open => at,
-                _ => connection.deadline.min(end),
-            };
-            let deadline = connection.deadline;
-            self.connections.set_timer(key, deadline);
-        }
     }
 
     /// Writes what every connection is owed.

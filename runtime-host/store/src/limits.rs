@@ -3,6 +3,22 @@
 use super::{BATCH_BYTES_LIMIT, BATCH_LIMIT, KEY_LIMIT, StoreError, VALUE_LIMIT};
 use bytes::Bytes;
 
+/// What an operation in a store's queue costs beside its keys and values; with it the queue
+/// is bounded in operations too.
+pub(super) const ENTRY_BYTES: usize = 256;
+
+/// What a batch of writes takes of a store's queue.
+pub(super) fn queued_entries(entries: &[(String, Bytes)]) -> usize {
+    let each = entries.iter();
+    each.map(|(key, value)| ENTRY_BYTES + key.len() + value.len())
+        .sum()
+}
+
+/// What a batch of deletions takes of a store's queue.
+pub(super) fn queued_keys(keys: &[String]) -> usize {
+    keys.iter().map(|key| ENTRY_BYTES + key.len()).sum()
+}
+
 /// Refuses a key over [`KEY_LIMIT`].
 pub(super) fn check_key(key: &str) -> Result<(), StoreError> {
     if key.len() > KEY_LIMIT {

@@ -34,6 +34,8 @@ pub enum Question {
     MaySee(Identity, String),
     /// Whose management key is this?
     TenantOfKey(String),
+    /// Does this tenant have this room?
+    HasRoom(String, String),
     /// Which policies did this tenant upload?
     PoliciesOf(String),
 }
@@ -45,7 +47,7 @@ pub enum Answer {
     Login(Identity, Option<u64>),
     /// To [`Question::Rooms`]: the rooms, and the cursor of the next page.
     Rooms(Vec<String>, Option<String>),
-    /// To [`Question::MayJoin`] and [`Question::MayPublish`].
+    /// To [`Question::MayJoin`], [`Question::MayPublish`] and [`Question::HasRoom`].
     Yes,
     /// To [`Question::MaySee`]: rooms that both are members of; none where it is oneself.
     Shared(Vec<String>),

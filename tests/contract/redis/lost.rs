@@ -175,7 +175,7 @@ async fn a_primary_that_becomes_a_replica_is_left() {
 /// Increments go on through interruptions: each acknowledged one counts.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_is_kept_through_a_crash() {
-    let mut server = Server::start();
+    let mut server = Server::start_safe();
     let store = server.space();
     let mut acknowledged = 0;
     for _ in 0..3 {

@@ -208,6 +208,10 @@ impl Town {
             (Question::TenantOfKey(self.key.to_string()), plain()),
             (Question::PoliciesOf(self.id.to_string()), plain()),
         ];
+        for room in self.rooms.iter().chain(&other.rooms[..1]) {
+            let question = Question::HasRoom(self.id.to_string(), room.to_string());
+            all.push((question, plain()));
+        }
         for user in self.users {
             let who = self.identity(user);
             all.push((Question::LogIn(bare(user)), plain()));

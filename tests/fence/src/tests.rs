@@ -97,9 +97,9 @@ fn what_is_held_stands_no_longer_than_it_lives() {
             let world = Arc::clone(&world);
             thread::spawn(move || {
                 let derived = world.decide_in_two(Manner::Right);
-                let mut held = Held::new(Arc::clone(&derived), lasting);
+                let mut held = Held::new(derived, lasting);
                 for _ in 0..3 {
-                    world.check_held(&mut held, &derived);
+                    world.check_held(&mut held);
                 }
                 assert!(lasting || !held.stands(&world.index.ends()));
             })

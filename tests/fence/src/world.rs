@@ -116,6 +116,7 @@ impl World {
     }
 
     fn keep(&self, place: usize, derived: Arc<Derived>) -> Arc<Derived> {
+        derived.complete();
         if derived.is_live() {
             let before = self.memo.lock().unwrap()[place].replace(Arc::clone(&derived));
             drop(before);
@@ -142,11 +143,7 @@ impl World {
     }
 
     /// Fails if what its holder takes for live was derived from less than what is acknowledged.
-    pub(crate) fn check_held(
-        &self,
-        held: &mut Held<Mutex<[Option<u64>; KEYS.len()]>>,
-        derived: &Derived,
-    ) {
+    pub(crate) fn check_held(&self, held: &mut Held<Mutex<[Option<u64>; KEYS.len()]>>) {
         let acknowledged = self
             .acknowledged
             .each_ref()
@@ -155,7 +152,7 @@ impl World {
         if !held.stands(&ends) && !held.look(&ends) {
             return;
         }
-        let versions = *derived.content().lock().unwrap();
+        let versions = *held.fenced().content().lock().unwrap();
         for (acknowledged, version) in acknowledged.into_iter().zip(versions) {
             assert!(
                 version.is_none_or(|version| version >= acknowledged),

@@ -22,6 +22,32 @@ fn a_key_leads_to_its_tenant() {
 }
 
 #[test]
+fn a_room_is_its_tenant_s_alone_unless_any_name_is_one() {
+    let world = World::new();
+    let (app, other) = (world.tenant(1, false), world.tenant(2, false));
+    let has = |tenant: AppId, room: &str| {
+        block_on(decisions::has_room(&world.store, &tenant.to_string(), room)).map_err(checked)
+    };
+    let room = RoomId::from_random(bytes(3));
+    assert_eq!(has(app.id, &room.to_string()), Err("unknown_room"));
+    assert!(block_on(tenant::create_room(&world.store, app.id, room)).unwrap());
+    let room = room.to_string();
+    assert_eq!(has(app.id, &room), Ok(()));
+    assert_eq!(has(other.id, &room), Err("unknown_room"));
+    assert_eq!(has(app.id, "lobby"), Err("unknown_room"));
+    let open = json!({"v": 1, "rule": "open"}).to_string();
+    world.store.put(&key::policy(other.id), open.as_bytes());
+    assert_eq!(has(other.id, &room), Ok(()), "under its own tenant");
+    assert_eq!(has(other.id, "lobby"), Ok(()));
+    assert_eq!(has(other.id, "a/b"), Err("unknown_room"));
+    let removed = block_on(removal::remove_tenant(&world.store, &other.key));
+    assert_eq!(
+        (removed, has(other.id, "lobby")),
+        (Ok(true), Err("unknown_room"))
+    );
+}
+
+#[test]
 fn what_a_tenant_uploaded_is_named_by_its_keys() {
     let world = World::new();
     let app = world.tenant(1, false);

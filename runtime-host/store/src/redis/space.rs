@@ -9,10 +9,6 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
-/// What an operation in the queue costs beside its keys and values; with it the queue is
-/// bounded in operations too.
-const ENTRY_BYTES: usize = 256;
-
 pub(super) struct RedisSpace(pub(super) Arc<Shared>);
 
 impl RedisSpace {
@@ -64,10 +60,7 @@ impl Store for RedisSpace {
             if entries.is_empty() {
                 return Ok(());
             }
-            let bytes = entries
-                .iter()
-                .map(|(key, value)| ENTRY_BYTES + key.len() + value.len())
-                .sum();
+            let bytes = limits::queued_entries(&entries);
             self.write(bytes, Write::SetMany(entries)).await.map(drop)
         })
     }
@@ -78,7 +71,7 @@ impl Store for RedisSpace {
             if keys.is_empty() {
                 return Ok(());
             }
-            let bytes = keys.iter().map(|key| ENTRY_BYTES + key.len()).sum();
+            let bytes = limits::queued_keys(&keys);
             self.write(bytes, Write::DeleteMany(keys)).await.map(drop)
         })
     }
@@ -86,7 +79,7 @@ impl Store for RedisSpace {
     fn increment(&self, key: String, delta: i64) -> StoreFuture<'_, i64> {
         Box::pin(async move {
             limits::check_key(&key)?;
-            let bytes = ENTRY_BYTES + key.len();
+            let bytes = limits::ENTRY_BYTES + key.len();
             let increment = Write::Increment {
                 key: key.clone(),
                 delta,
@@ -102,7 +95,7 @@ impl Store for RedisSpace {
         Box::pin(async move {
             limits::check_key(&key)?;
             limits::check_value(&new)?;
-            let bytes = ENTRY_BYTES + key.len() + new.len();
+            let bytes = limits::ENTRY_BYTES + key.len() + new.len();
             let Some(expected) = expected else {
                 let outcome = self.write(bytes, Write::Create { key, new }).await?;
                 return Ok(matches!(outcome, Outcome::Set(true)));

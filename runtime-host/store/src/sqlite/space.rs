@@ -9,10 +9,6 @@ use bytes::Bytes;
 use std::future::ready;
 use std::sync::Arc;
 
-/// What an entry in the queue costs beside its keys and values; with it the queue is
-/// bounded in entries too.
-const ENTRY_BYTES: usize = 256;
-
 /// Keys that a listing reads before it lets other tasks of its thread go on.
 const KEYS_AT_ONCE: usize = 256;
 
@@ -141,10 +137,7 @@ impl Store for SqliteStore {
             if entries.is_empty() {
                 return Ok(());
             }
-            let bytes = entries
-                .iter()
-                .map(|(key, value)| ENTRY_BYTES + key.len() + value.len())
-                .sum();
+            let bytes = limits::queued_entries(&entries);
             self.write(bytes, Write::SetMany(entries)).await.map(drop)
         })
     }
@@ -155,7 +148,7 @@ impl Store for SqliteStore {
             if keys.is_empty() {
                 return Ok(());
             }
-            let bytes = keys.iter().map(|key| ENTRY_BYTES + key.len()).sum();
+            let bytes = limits::queued_keys(&keys);
             self.write(bytes, Write::DeleteMany(keys)).await.map(drop)
         })
     }
@@ -164,7 +157,10 @@ impl Store for SqliteStore {
         Box::pin(async move {
             limits::check_key(&key)?;
             match self
-                .write(ENTRY_BYTES + key.len(), Write::Increment { key, delta })
+                .write(
+                    limits::ENTRY_BYTES + key.len(),
+                    Write::Increment { key, delta },
+                )
                 .await?
             {
                 Outcome::Sum(sum) => Ok(sum),
@@ -177,8 +173,10 @@ impl Store for SqliteStore {
         Box::pin(async move {
             limits::check_key(&key)?;
             limits::check_value(&new)?;
-            let bytes =
-                ENTRY_BYTES + key.len() + new.len() + expected.as_ref().map_or(0, Bytes::len);
+            let bytes = limits::ENTRY_BYTES
+                + key.len()
+                + new.len()
+                + expected.as_ref().map_or(0, Bytes::len);
             // Nothing larger can be stored, so nothing larger can be what is stored.
             if expected
                 .as_ref()

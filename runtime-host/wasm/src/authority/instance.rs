@@ -186,6 +186,9 @@ fn ask(
         Question::TenantOfKey(key) => decisions
             .call_tenant_of_key(&mut store, key)?
             .map_or_else(no, Answer::Tenant),
+        Question::HasRoom(tenant, room) => decisions
+            .call_has_room(&mut store, tenant, room)?
+            .map_or_else(no, |()| Answer::Yes),
         Question::PoliciesOf(tenant) => decisions
             .call_policies_of(&mut store, tenant)?
             .map_or_else(no, |policies| Answer::Policies(uploaded(policies))),

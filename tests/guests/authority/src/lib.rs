@@ -62,6 +62,13 @@ impl Guest for Hostile {
         Ok(vec![ROOMS[0].to_owned()])
     }
 
+    fn has_room(_tenant: String, _room: String) -> Result<(), Refusal> {
+        Err(Refusal {
+            code: "unknown_room".to_owned(),
+            reason: "There is no such room.".to_owned(),
+        })
+    }
+
     fn tenant_of_key(_api_key: String) -> Result<String, Refusal> {
         Ok(TENANT.to_owned())
     }

@@ -1,0 +1,203 @@
+//! How the memory broker keeps history: one log a channel, opened when it is first
+//! needed.
+//!
+//! Opening may read the disk, and shards never wait for that: what is published
+//! meanwhile waits in the channel, in order, and is accepted once the log is open.
+
+use super::memory::post;
+use super::receipts::NOBODY;
+use super::{Channel, Mail, Origin, Receipts, Refused, Retention, Said, Spread, Stamp, Taker};
+use futures::FutureExt;
+use sschat_history::{Ack, History, HistoryFuture, NewPublication, PublishError, RoomLog};
+use std::sync::Arc;
+
+/// Publications that wait in a channel whose log is being opened, at most: many times what
+/// a busy room says in the milliseconds that reading takes.
+pub const WAITING_LIMIT: usize = 4_096;
+
+/// Where history is kept, and how much of it.
+pub struct Keeping<M> {
+    /// The history.
+    pub history: Arc<dyn History>,
+    /// How much of each room.
+    pub retention: Retention,
+    /// Who is told what is durable: the history's own sink.
+    pub receipts: Arc<Receipts<M>>,
+    /// Where what must wait runs.
+    pub runtime: tokio::runtime::Handle,
+}
+
+/// A channel's log.
+#[derive(Debug)]
+pub(super) enum Log {
+    /// Nobody needed it so far, or there is no history.
+    Unopened,
+    /// Being read; these wait for it.
+    Opening(Vec<Waiting>),
+    /// Open as long as the channel.
+    Open(Arc<RoomLog>),
+}
+
+/// A publication that waits until its channel's log is open.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    message: Box<str>,
+    from: Arc<str>,
+    client: Option<Arc<str>>,
+    key: Option<Box<str>>,
+    origin: Origin,
+    taker: Option<Taker>,
+}
+
+impl Waiting {
+    pub(super) fn new(said: &Said<'_>, origin: Origin, taker: Option<Taker>) -> Self {
+        Self {
+            message: said.message.into(),
+            from: Arc::clone(said.from),
+            client: said.client.cloned(),
+            key: said.key.map(Into::into),
+            origin,
+            taker,
+        }
+    }
+}
+
+impl<M: Mail> Keeping<M> {
+    pub(super) fn open(&self, channel: &Channel) -> HistoryFuture<Arc<RoomLog>> {
+        self.history
+            .open(&channel.tenant, &channel.room, self.retention)
+    }
+
+    /// Puts a publication into the log. `None` where its key was seen before. Where it is
+    /// refused, the taker of its receipt comes back.
+    pub(super) fn append(
+        &self,
+        log: &Arc<RoomLog>,
+        said: &Said<'_>,
+        taker: Option<Taker>,
+    ) -> Result<Option<Stamp>, (Option<Taker>, PublishError)> {
+        let new = NewPublication {
+            payload: bytes::Bytes::copy_from_slice(said.message.as_bytes()),
+            from: (!said.from.is_empty()).then(|| Arc::clone(said.from)),
+            key: said.key.map(Into::into),
+            tags: None,
+        };
+        let published = match taker {
+            None => self
+                .history
+                .publish(log, new, NOBODY)
+                .map_err(|error| (None, error))?,
+            Some(taker) => {
+                let token = self.receipts.token();
+                let mut waiting = self.receipts.waiting();
+                let published = match self.history.publish(log, new, token) {
+                    Ok(published) => published,
+                    Err(error) => return Err((Some(taker), error)),
+                };
+                if published.ack == Ack::Now {
+                    drop(waiting);
+                    self.receipts.give(taker, Ok(Some(published.position)));
+                } else {
+                    waiting.insert(token, (taker, published.position));
+                }
+                published
+            }
+        };
+        let position = published.position;
+        Ok(published.publication.map(|publication| Stamp {
+            position,
+            time: publication.time,
+        }))
+    }
+
+    /// The log of a channel: the open one, or it is opened.
+    pub(super) fn log(self: &Arc<Self>, channel: &Arc<Channel>) -> HistoryFuture<Arc<RoomLog>> {
+        if let Log::Open(log) = &channel.spread().log {
+            return futures::future::ready(Ok(Arc::clone(log))).boxed();
+        }
+        let (opening, channel) = (self.open(channel), Arc::clone(channel));
+        async move {
+            let log = opening.await?;
+            let mut spread = channel.spread();
+            if let Log::Unopened = spread.log {
+                spread.log = Log::Open(Arc::clone(&log));
+            }
+            Ok(log)
+        }
+        .boxed()
+    }
+
+    /// Accepts what waits for the channel's log once that is open.
+    pub(super) fn finish(
+        self: &Arc<Self>,
+        channel: &Arc<Channel>,
+        opening: HistoryFuture<Arc<RoomLog>>,
+    ) {
+        let (keeping, channel) = (Arc::clone(self), Arc::clone(channel));
+        self.runtime.spawn(async move {
+            let opened = opening.await;
+            let mut spread = channel.spread();
+            let log = match &opened {
+                Ok(log) => Log::Open(Arc::clone(log)),
+                Err(error) => {
+                    tracing::warn!(%error, "the history of a room can't be opened");
+                    Log::Unopened
+                }
+            };
+            let Log::Opening(waiting) = std::mem::replace(&mut spread.log, log) else {
+                return;
+            };
+            for waiting in waiting {
+                match &opened {
+                    Ok(log) => keeping.accept(&channel, &mut spread, log, waiting),
+                    Err(error) => keeping.refuse(waiting, error.clone().into()),
+                }
+            }
+        });
+    }
+
+    fn accept(
+        &self,
+        channel: &Arc<Channel>,
+        spread: &mut Spread,
+        log: &Arc<RoomLog>,
+        mut waiting: Waiting,
+    ) {
+        let taker = waiting.taker.take();
+        let said = Said {
+            message: &waiting.message,
+            from: &waiting.from,
+            client: waiting.client.as_ref(),
+            key: waiting.key.as_deref(),
+        };
+        match self.append(log, &said, taker) {
+            Ok(None) => {}
+            Ok(stamp) => post(
+                &self.receipts.mail,
+                channel,
+                spread,
+                &said,
+                waiting.origin,
+                stamp,
+            ),
+            Err((taker, error)) => {
+                waiting.taker = taker;
+                self.refuse(waiting, error.into());
+            }
+        }
+    }
+
+    /// Tells whoever published that it came to nothing.
+    fn refuse(&self, waiting: Waiting, refused: Refused) {
+        let taker = match (waiting.taker, waiting.origin) {
+            (Some(taker), _) => taker,
+            (None, Origin::Session { shard, session }) => Taker::Session {
+                shard,
+                session,
+                command: 0,
+            },
+            (None, Origin::Outside) => return,
+        };
+        self.receipts.give(taker, Err(refused));
+    }
+}

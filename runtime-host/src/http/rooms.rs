@@ -1,0 +1,329 @@
+//! What a tenant's backend does in a room: `POST /api/room/{room}/message` and
+//! `GET /api/room/{room}/history`, beside the records that the component keeps.
+//!
+//! The host answers these itself, because what is said is no record. Who has which room,
+//! and where a message goes, nobody here knows: [`Backend`] does. Also here: a room or key
+//! that was deleted takes its history with it.
+
+use super::body::Body;
+use super::inbound::Inbound;
+use super::policies::{self, Counter, Declined, Desk, decode, parameters};
+use super::reply;
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::sync::Arc;
+
+/// Publications on a page where the request does not say how many.
+const PAGE: usize = 100;
+
+/// The most publications on a page.
+pub(super) const PAGE_MOST: usize = 1_000;
+
+/// What a backend says.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    /// One JSON value.
+    pub data: &'a RawValue,
+    /// In whose name; empty for nobody's.
+    pub from: &'a str,
+    /// A second message with this key is the first one again.
+    pub key: Option<&'a str>,
+}
+
+/// A place in a room's history.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Place {
+    /// The offset.
+    pub offset: u64,
+    /// The epoch that it belongs to.
+    pub epoch: String,
+}
+
+/// What of a room's history is wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Publications at most; 0 for the top alone.
+    pub limit: usize,
+    /// Only what comes after this offset; before it, if `reverse`.
+    pub since: Option<u64>,
+    /// The epoch that `since` is of; the current one where it is absent.
+    pub epoch: Option<&'a str>,
+    /// From the newest to the oldest.
+    pub reverse: bool,
+}
+
+/// A publication of a room's history.
+#[derive(Debug, Serialize)]
+pub struct Shown {
+    /// Its offset.
+    pub offset: u64,
+    /// When it was accepted, in milliseconds since 1970.
+    pub time: u64,
+    /// The message.
+    pub data: Box<RawValue>,
+    /// Who said it, if a user did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+}
+
+/// A page of a room's history.
+#[derive(Debug, Serialize)]
+pub struct Shelf {
+    /// The publications.
+    pub publications: Vec<Shown>,
+    /// The room's top.
+    #[serde(flatten)]
+    pub top: Place,
+    /// Whether none is missing between `since` and the first on the page, nor between those
+    /// on the page.
+    pub complete: bool,
+}
+
+/// A session in a room.
+#[derive(Debug, Clone)]
+pub struct Present {
+    /// Names the session.
+    pub client: Arc<str>,
+    /// Its user.
+    pub user: Arc<str>,
+}
+
+/// How much of a tenant is on this host.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Population {
+    /// Sessions.
+    pub sessions: usize,
+    /// Users with a session.
+    pub users: usize,
+}
+
+/// Does what a tenant's backend asks for. Another tenant's room is one that does not exist.
+pub trait Backend: Send + Sync + 'static {
+    /// Publishes; ends when the publication is as durable as it will ever be. `None` where
+    /// the room keeps no history.
+    fn publish<'a>(
+        &'a self,
+        tenant: &'a str,
+        room: &'a str,
+        message: Message<'a>,
+    ) -> BoxFuture<'a, Result<Option<Place>, Declined>>;
+    /// Reads a room's history.
+    fn history<'a>(
+        &'a self,
+        tenant: &'a str,
+        room: &'a str,
+        wanted: Wanted<'a>,
+    ) -> BoxFuture<'a, Result<Shelf, Declined>>;
+    /// Removes a room's history.
+    fn remove_history<'a>(
+        &'a self,
+        tenant: &'a str,
+        room: &'a str,
+    ) -> BoxFuture<'a, Result<(), Declined>>;
+    /// Who hears a room on this host.
+    fn presence<'a>(
+        &'a self,
+        tenant: &'a str,
+        room: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<Present>, Declined>>;
+    /// The rooms that somebody hears on this host, and how many sessions each.
+    fn heard(&self, tenant: &str) -> Vec<(String, u32)>;
+    /// How much of the tenant is on this host.
+    fn population(&self, tenant: &str) -> Population;
+    /// Forgets what was said in a room that was deleted.
+    fn forget_room<'a>(&'a self, tenant: &'a str, room: &'a str) -> BoxFuture<'a, ()>;
+    /// Forgets what was said in all rooms of a tenant that was deleted.
+    fn forget_tenant<'a>(&'a self, tenant: &'a str) -> BoxFuture<'a, ()>;
+}
+
+/// What is asked of a room.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    Message(String),
+    History(String),
+}
+
+impl Asked {
+    /// What a path asks for, if it is one of these.
+    pub(super) fn at(path: &str) -> Option<Self> {
+        let (room, what) = path.strip_prefix("/api/room/")?.split_once('/')?;
+        let room = || decode(&room.replace('+', "%2B"));
+        match what {
+            "message" => Some(Self::Message(room())),
+            "history" => Some(Self::History(room())),
+            _ => None,
+        }
+    }
+
+    /// Answers.
+    pub(super) async fn answer(
+        self,
+        request: Request<Incoming>,
+        (desk, backend): (&Counter, &dyn Backend),
+        inbound: &Inbound,
+    ) -> Response<Body> {
+        let allowed = match self {
+            Self::Message(_) => Method::POST,
+            Self::History(_) => Method::GET,
+        };
+        if *request.method() != allowed {
+            return reply::only(&allowed);
+        }
+        let tenant = match desk.tenant(&request).await {
+            Ok(tenant) => tenant,
+            Err(declined) => return declined.into_response(),
+        };
+        let answered = match self {
+            Self::Message(room) => {
+                let (parts, body) = request.into_parts();
+                let body = match inbound.collect(body).await {
+                    Ok(body) => body.into_bytes(),
+                    Err(unread) => return unread.answer(),
+                };
+                say(backend, (&tenant, &room), parts.uri.query(), &body).await
+            }
+            Self::History(room) => show(backend, (&tenant, &room), request.uri().query()).await,
+        };
+        answered.unwrap_or_else(Declined::into_response)
+    }
+}
+
+#[derive(Serialize)]
+struct Said {
+    status: &'static str,
+    #[serde(flatten)]
+    place: Option<Place>,
+}
+
+async fn say(
+    backend: &dyn Backend,
+    (tenant, room): (&str, &str),
+    query: Option<&str>,
+    body: &Bytes,
+) -> Result<Response<Body>, Declined> {
+    let parameters = parameters(query);
+    let data: &RawValue = serde_json::from_slice(body)
+        .map_err(|error| Declined::bad(format!("the body is one JSON value: {error}")))?;
+    let message = Message {
+        data,
+        from: parameters.get("from").map_or("", String::as_str),
+        key: parameters.get("idempotency_key").map(String::as_str),
+    };
+    let place = backend.publish(tenant, room, message).await?;
+    let status = "ok";
+    Ok(reply::serialized(&Said { status, place }))
+}
+
+#[derive(Serialize)]
+struct Shelved<'a> {
+    status: &'static str,
+    data: RoomShelf<'a>,
+}
+
+#[derive(Serialize)]
+struct RoomShelf<'a> {
+    room_id: &'a str,
+    #[serde(flatten)]
+    shelf: Shelf,
+}
+
+async fn show(
+    backend: &dyn Backend,
+    (tenant, room): (&str, &str),
+    query: Option<&str>,
+) -> Result<Response<Body>, Declined> {
+    let parameters = parameters(query);
+    let number = |name: &str| match parameters.get(name) {
+        None => Ok(None),
+        Some(text) => text
+            .parse::<u64>()
+            .map(Some)
+            .map_err(|_| Declined::bad(format!("the parameter {name} is a whole number"))),
+    };
+    let limit = match number("limit")? {
+        None => PAGE,
+        Some(limit) => usize::try_from(limit)
+            .ok()
+            .filter(|limit| *limit <= PAGE_MOST)
+            .ok_or_else(|| Declined::bad(format!("the limit is at most {PAGE_MOST}")))?,
+    };
+    let reverse = match parameters.get("reverse").map(String::as_str) {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(_) => return Err(Declined::bad("reverse is true or false".to_owned())),
+    };
+    let wanted = Wanted {
+        limit,
+        since: number("since")?,
+        epoch: parameters.get("epoch").map(String::as_str),
+        reverse,
+    };
+    let shelf = backend.history(tenant, room, wanted).await?;
+    Ok(reply::serialized(&Shelved {
+        status: "ok",
+        data: RoomShelf {
+            room_id: room,
+            shelf,
+        },
+    }))
+}
+
+/// A deletion that takes history with it.
+pub(super) enum Deletion {
+    Room(String, String),
+    Tenant(String),
+}
+
+impl Deletion {
+    /// What a request would delete, if it is granted. Asked before it is, for a key that is
+    /// gone names no tenant.
+    pub(super) async fn of<B>(request: &Request<B>, desk: &dyn Desk) -> Option<Self> {
+        let path = request.uri().path();
+        if let Some(room) = path.strip_prefix("/api/room/") {
+            let key = policies::presented_key(request.headers(), request.uri().query());
+            let tenant = desk.tenant(&key.ok()?).await.ok()?;
+            return (!room.contains('/')).then(|| Self::Room(tenant, room.to_owned()));
+        }
+        let key = path.strip_prefix("/api/register/")?;
+        desk.tenant(key).await.ok().map(Self::Tenant)
+    }
+
+    pub(super) async fn forget(self, backend: &dyn Backend) {
+        match self {
+            Self::Room(tenant, room) => backend.forget_room(&tenant, &room).await,
+            Self::Tenant(tenant) => backend.forget_tenant(&tenant).await,
+        }
+    }
+}
+
+impl Declined {
+    /// The request is not understood.
+    pub fn bad(msg: String) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            code: "bad_request",
+            msg,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_names_the_room_and_what_is_asked_of_it() {
+        let message = |room: &str| Some(Asked::Message(room.to_owned()));
+        assert_eq!(Asked::at("/api/room/r/message"), message("r"));
+        assert_eq!(Asked::at("/api/room/a%20b+c/message"), message("a b+c"));
+        let history = Some(Asked::History("r".to_owned()));
+        assert_eq!(Asked::at("/api/room/r/history"), history);
+        for other in ["/api/room/r", "/api/room/r/message/", "/api/room/r/u/add"] {
+            assert_eq!(Asked::at(other), None);
+        }
+    }
+}

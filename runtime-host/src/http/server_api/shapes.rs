@@ -1,0 +1,222 @@
+//! What requests and answers of the server API look like.
+
+use super::super::policies::Declined;
+use super::super::rooms::{Message, Place};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// What a method comes to: JSON as text, for a message is never read as numbers or maps.
+pub(super) type Outcome = Result<Box<RawValue>, Fault>;
+
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Reply {
+    Result(Box<RawValue>),
+    Error(Fault),
+}
+
+impl From<Outcome> for Reply {
+    fn from(outcome: Outcome) -> Self {
+        outcome.map_or_else(Self::Error, Self::Result)
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct Replies {
+    /// By the method, or by `error`.
+    pub(super) replies: Vec<BTreeMap<String, Box<RawValue>>>,
+}
+
+pub(super) fn raw(value: &impl Serialize) -> Outcome {
+    serde_json::value::to_raw_value(value).map_err(|error| {
+        tracing::error!(%error, "an answer has no JSON form");
+        Fault {
+            code: 100,
+            message: "internal server error".to_owned(),
+        }
+    })
+}
+
+/// An error as Centrifugo numbers it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Fault {
+    pub(super) code: u16,
+    pub(super) message: String,
+}
+
+impl Fault {
+    pub(super) fn bad(message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { code: 107, message }
+    }
+}
+
+impl From<Declined> for Fault {
+    fn from(declined: Declined) -> Self {
+        let (code, message) = match declined.code {
+            "not_found" => (102, "unknown channel"),
+            "bad_request" => (107, &declined.msg[..]),
+            "too_large" => (106, &declined.msg[..]),
+            "no_history" => (108, "not available"),
+            "wrong_epoch" => (112, "unrecoverable position"),
+            _ => (100, "internal server error"),
+        };
+        Self {
+            code,
+            message: message.to_owned(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Channel<'a> {
+    #[serde(borrow)]
+    pub(super) channel: Cow<'a, str>,
+}
+
+/// What publish and broadcast share.
+#[derive(Deserialize)]
+pub(super) struct Said<'a> {
+    #[serde(borrow)]
+    pub(super) data: &'a RawValue,
+    pub(super) idempotency_key: Option<String>,
+    #[serde(default)]
+    pub(super) skip_history: bool,
+    #[serde(default)]
+    pub(super) b64data: String,
+    #[serde(default)]
+    pub(super) tags: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Channels {
+    pub(super) channels: Vec<String>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct History {
+    /// Below 0 for as many as there are.
+    #[serde(default)]
+    pub(super) limit: i64,
+    pub(super) since: Option<Since>,
+    #[serde(default)]
+    pub(super) reverse: bool,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Since {
+    #[serde(default)]
+    pub(super) offset: u64,
+    #[serde(default)]
+    pub(super) epoch: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Pattern {
+    #[serde(default)]
+    pub(super) pattern: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Batch<'a> {
+    #[serde(borrow)]
+    pub(super) commands: Vec<BTreeMap<String, &'a RawValue>>,
+    #[serde(default)]
+    pub(super) parallel: bool,
+}
+
+#[derive(Serialize)]
+pub(super) struct Publications {
+    pub(super) publications: Vec<Publication>,
+    #[serde(flatten)]
+    pub(super) top: Place,
+}
+
+#[derive(Serialize)]
+pub(super) struct Publication {
+    pub(super) data: Box<RawValue>,
+    pub(super) offset: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) info: Option<Info>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Info {
+    pub(super) client: &'static str,
+    pub(super) user: String,
+}
+
+impl Said<'_> {
+    pub(super) fn message(&self) -> Result<Message<'_>, Fault> {
+        if self.skip_history || !self.b64data.is_empty() || !self.tags.is_empty() {
+            return Err(Fault::bad(
+                "skip_history, b64data and tags are not supported",
+            ));
+        }
+        Ok(Message {
+            data: self.data,
+            from: "",
+            key: self
+                .idempotency_key
+                .as_deref()
+                .filter(|key| !key.is_empty()),
+        })
+    }
+}
+
+pub(super) fn read<'a, T: Deserialize<'a>>(parameters: &'a RawValue) -> Result<T, Fault> {
+    serde_json::from_str(parameters.get())
+        .map_err(|error| Fault::bad(format!("bad request: {error}")))
+}
+
+/// Where a publication went; nothing where the room keeps no history.
+pub(super) fn placed(place: Option<Place>) -> Value {
+    match place {
+        Some(Place { offset, epoch }) => json!({ "offset": offset, "epoch": epoch }),
+        None => json!({}),
+    }
+}
+
+/// Whether `text` fits a pattern, in which `*` stands for any text and `?` for a byte.
+pub(super) fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut at, mut read) = (0, 0);
+    // Where the last star stood, and how much of the text it took so far.
+    let mut star: Option<(usize, usize)> = None;
+    while read < text.len() {
+        match pattern.get(at) {
+            Some(b'*') => {
+                star = Some((at, read));
+                at += 1;
+            }
+            Some(wanted) if *wanted == b'?' || *wanted == text[read] => {
+                at += 1;
+                read += 1;
+            }
+            _ => {
+                let Some((from, taken)) = star else {
+                    return false;
+                };
+                star = Some((from, taken + 1));
+                (at, read) = (from + 1, taken + 1);
+            }
+        }
+    }
+    pattern[at..].iter().all(|it| *it == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_as_globs() {
+        let fits = |pattern: &str, text: &str| matches(pattern.as_bytes(), text.as_bytes());
+        assert!(fits("*", "") && fits("room_*", "room_1") && fits("a*b*c", "axxbyyc"));
+        assert!(fits("?", "a") && fits("a**", "a"));
+        assert!(!fits("", "a") && !fits("room_*", "user_1") && !fits("a*b", "abc"));
+        assert!(!fits("?", ""));
+    }
+}

@@ -1,0 +1,226 @@
+//! Beginning a session, and what a change of its grant does to it.
+
+use super::refusals::{ends_login, keeps_out};
+use super::{Client, Done, Until};
+use crate::clock::unix_now;
+use crate::hub::ConnectionKey;
+use crate::node::{Admission, Sessions};
+use crate::policy::grants::Presented;
+use crate::policy::trace::Connection;
+use crate::socket::{Flow, Turn};
+use crate::wasm::authority::{Credential, Refusal};
+use serde::Deserialize;
+use sschat_protocol::centrifuge::session::{Millis, Session};
+use sschat_protocol::centrifuge::{
+    Connect, Connected, Disconnect, Failure, Format, Subscription, Unsubscribed,
+};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// What a client without a token may say of itself.
+#[derive(Deserialize)]
+struct Named {
+    user: Option<String>,
+}
+
+impl Sessions {
+    /// A connection opened that speaks this protocol.
+    pub(in crate::node) fn begin(&mut self, key: ConnectionKey, format: Format) {
+        let (now, name) = (self.clients.now(), Uuid::new_v4());
+        let session = Session::new(format, now, &self.clients.settings, name.as_u128() as u32);
+        let client = Client {
+            session,
+            name: name.to_string().into(),
+            connect: 0,
+            refresh: None,
+            parked: None,
+            alarm: Millis::MAX,
+        };
+        if let Some(session) = self.session(key) {
+            session.client = Some(Box::new(client));
+        }
+        self.set_alarm(key);
+    }
+
+    /// Logs in by what the client presents.
+    pub(super) fn connect(
+        &mut self,
+        key: ConnectionKey,
+        id: u32,
+        connect: &Connect<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Done {
+        if let Some(client) = self.client(key) {
+            client.connect = id;
+        }
+        let token = Some(&*connect.token).filter(|token| !token.is_empty());
+        let named = match token {
+            Some(_) => None,
+            None => serde_json::from_slice::<Named>(connect.data).ok(),
+        };
+        let user = named.and_then(|named| named.user);
+        match self.log_in(key, user.as_deref(), token, turn) {
+            Flow::Continue => Done::Next,
+            Flow::Pause => Done::Wait(Until::Login),
+        }
+    }
+
+    /// The login was accepted: answers the connect, with the rooms as subscriptions.
+    ///
+    /// # Errors
+    /// [`Disconnect::CHANNEL_LIMIT`] for too many rooms.
+    pub(in crate::node) fn welcome(
+        &mut self,
+        key: ConnectionKey,
+        admission: &Admission,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Disconnect> {
+        let Some(client) = self.client(key) else {
+            return Ok(());
+        };
+        let (id, name) = (client.connect, client.name());
+        let rooms = admission.channels.iter();
+        let subs: Vec<_> = rooms
+            .map(|heard| (&*heard.channel.room, Subscription::default()))
+            .collect();
+        let ttl = time_left(admission.expires);
+        let connected = Connected {
+            client: &name,
+            version: env!("CARGO_PKG_VERSION"),
+            expires: ttl.is_some(),
+            ttl: ttl.unwrap_or(0),
+            subs: &subs,
+            ..Connected::default()
+        };
+        self.say(key, turn, |session, now, settings, out| {
+            session.connected(now, settings, id, &connected, out)
+        })
+        .unwrap_or(Ok(()))
+    }
+
+    /// The login was refused.
+    pub(in crate::node) fn turn_away(
+        &mut self,
+        key: ConnectionKey,
+        refusal: &Refusal,
+        turn: &mut Turn<'_>,
+    ) {
+        match keeps_out(refusal) {
+            Err(disconnect) => self.disconnect(key, &disconnect, turn),
+            Ok(failure) => {
+                let Some(client) = self.client(key) else {
+                    return;
+                };
+                let id = client.connect;
+                self.log_out(key, turn);
+                self.say(key, turn, |session, _, _, out| {
+                    session.refused(id, &failure, out);
+                });
+            }
+        }
+    }
+
+    /// The grant of a live session ended.
+    pub(in crate::node) fn cut_off(
+        &mut self,
+        key: ConnectionKey,
+        refusal: &Refusal,
+        turn: &mut Turn<'_>,
+    ) {
+        let refreshing = self.client(key).is_some_and(|it| it.refresh.is_some());
+        let why = ends_login(refusal, refreshing);
+        self.disconnect(key, &why, turn);
+    }
+
+    /// Tells a client that the server subscribes it to a room, or ends the subscription.
+    pub(in crate::node) fn tell_subscription(
+        &mut self,
+        key: ConnectionKey,
+        room: &str,
+        hears: bool,
+        turn: &mut Turn<'_>,
+    ) {
+        let subscribed = self.say(key, turn, |session, now, settings, out| {
+            if !hears {
+                session.unsubscribe(room, &Unsubscribed::SERVER, out);
+                return Ok(false);
+            }
+            session.subscribe(now, settings, room, &Subscription::default(), out)
+        });
+        if let Some(Err(disconnect)) = subscribed {
+            self.disconnect(key, &disconnect, turn);
+        }
+    }
+
+    /// Presents a new token. The grant is evaluated anew by it, as if the old one had been taken back.
+    pub(super) fn refresh(
+        &mut self,
+        key: ConnectionKey,
+        (id, token): (u32, &str),
+        out: &mut Vec<u8>,
+        turn: &mut Turn<'_>,
+    ) -> Done {
+        if self.client(key).is_some_and(|it| it.refresh.is_some()) {
+            return self.refused(key, id, &Failure::TOO_MANY_REQUESTS, out);
+        }
+        let node = Arc::clone(&self.node);
+        let Some(session) = self.session(key) else {
+            return Done::Next;
+        };
+        let connection = Connection {
+            token: Some(token.into()),
+            ..(*session.connection).clone()
+        };
+        session.connection = Arc::new(connection);
+        let presented = Presented {
+            credential: Credential {
+                app: session.app.as_deref().map(str::to_owned),
+                user: None,
+                token: Some(token.to_owned()),
+            },
+            connection: Arc::clone(&session.connection),
+        };
+        let watcher = session.watcher;
+        let Some(epoch) = node.grants.present(watcher, presented) else {
+            return Done::Next;
+        };
+        if let Some(client) = self.client(key) {
+            client.refresh = Some((id, epoch));
+        }
+        self.hold(&[(watcher, epoch)], turn);
+        Done::Next
+    }
+
+    /// A grant evaluated anew may be the answer to a refresh.
+    pub(in crate::node) fn refreshed(
+        &mut self,
+        key: ConnectionKey,
+        admission: &Admission,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(client) = self.client(key) else {
+            return;
+        };
+        let reached = |refresh: &mut (u32, u32)| refresh.1 <= admission.epoch;
+        let Some((id, _)) = client.refresh.take_if(reached) else {
+            return;
+        };
+        let ttl = time_left(admission.expires);
+        self.say(key, turn, |session, now, settings, out| {
+            session.refreshed(now, settings, id, ttl, out);
+        });
+    }
+
+    /// Whether a grant is the session's user's: a client may present another's token when it refreshes.
+    pub(in crate::node) fn is_theirs(&mut self, key: ConnectionKey, admission: &Admission) -> bool {
+        let session = self.session(key).filter(|session| session.client.is_some());
+        let who = session.and_then(|session| session.who.as_ref());
+        who.is_none_or(|who| who.user == admission.user && who.tenant == admission.tenant)
+    }
+}
+
+/// Seconds until a login ends.
+fn time_left(expires: Option<u64>) -> Option<u32> {
+    let left = |at: u64| u32::try_from(at.saturating_sub(unix_now())).unwrap_or(u32::MAX);
+    expires.map(left)
+}

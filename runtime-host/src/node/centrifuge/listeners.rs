@@ -1,0 +1,147 @@
+//! Who comes and goes: told to the clients that asked for it, room by room.
+
+use crate::broker::Channel;
+use crate::hub::{ConnectionKey, FORMATS};
+use crate::node::roll::Present;
+use crate::node::session::Place;
+use crate::node::{Command, Sessions, wire};
+use crate::policy::memo::Watcher;
+use crate::socket::Turn;
+use sschat_protocol::centrifuge::{ClientInfo, Push};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use uuid::Builder;
+
+/// A session that came into a room or left it.
+#[derive(Debug)]
+pub struct Coming {
+    channel: Arc<Channel>,
+    user: Arc<str>,
+    client: Arc<str>,
+    came: bool,
+}
+
+/// The rooms in which somebody wants to hear who comes and goes. Where nobody does, coming and going costs one look at
+/// a number.
+#[derive(Default)]
+pub(in crate::node) struct Listeners {
+    total: AtomicUsize,
+    rooms: Mutex<HashMap<u64, usize>>,
+    names: RandomState,
+}
+
+impl Listeners {
+    fn rooms(&self) -> MutexGuard<'_, HashMap<u64, usize>> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn add(&self, channel: &Channel) {
+        self.total.fetch_add(1, Ordering::Relaxed);
+        *self.rooms().entry(channel.id).or_insert(0) += 1;
+    }
+
+    fn remove(&self, channel: &Channel) {
+        self.total.fetch_sub(1, Ordering::Relaxed);
+        let mut rooms = self.rooms();
+        if let Some(count) = rooms.get_mut(&channel.id) {
+            *count -= 1;
+            if *count == 0 {
+                rooms.remove(&channel.id);
+            }
+        }
+    }
+
+    fn any(&self, channel: &Channel) -> bool {
+        self.total.load(Ordering::Relaxed) > 0 && self.rooms().contains_key(&channel.id)
+    }
+
+    /// The name of a connection whose protocol has none: random, but the same for a login.
+    pub(in crate::node) fn name(&self, watcher: Watcher) -> Arc<str> {
+        let half = |half: u8| u128::from(self.names.hash_one((watcher, half)));
+        let random = (half(0) << 64 | half(1)).to_be_bytes();
+        Builder::from_random_bytes(random)
+            .into_uuid()
+            .to_string()
+            .into()
+    }
+}
+
+impl Sessions {
+    /// Tells those who asked for it that a session came into a room.
+    pub(in crate::node) fn tell_coming(&mut self, key: ConnectionKey, channel: &Arc<Channel>) {
+        let who = self.present(key);
+        self.tell(who.as_ref(), channel, true);
+    }
+
+    /// Tells those who asked for it that somebody left a room, where it had this place.
+    pub(in crate::node) fn tell_leaving(&self, who: Option<&Present>, place: &Place) {
+        if place.join_leave {
+            self.node.listeners.remove(&place.channel);
+        }
+        self.tell(who, &place.channel, false);
+    }
+
+    /// Who a session is, as far as anybody wants to hear that it comes or goes.
+    pub(in crate::node) fn present(&mut self, key: ConnectionKey) -> Option<Present> {
+        match self.node.listeners.total.load(Ordering::Relaxed) {
+            0 => None,
+            _ => self.named(key),
+        }
+    }
+
+    fn tell(&self, who: Option<&Present>, channel: &Arc<Channel>, came: bool) {
+        let limit = self.node.settings.presence_limit;
+        let few = channel.members.load(Ordering::Relaxed) <= limit;
+        let Some(who) = who.filter(|_| few && self.node.listeners.any(channel)) else {
+            return;
+        };
+        let coming = Arc::new(Coming {
+            channel: Arc::clone(channel),
+            user: Arc::clone(&who.user),
+            client: Arc::clone(&who.client),
+            came,
+        });
+        for shard in 0..self.node.post.shards.len() {
+            let command = Command::Coming(Arc::clone(&coming));
+            self.node.post.tell(shard, command);
+        }
+    }
+
+    /// Tells the sessions of this shard, each format encoded once.
+    pub(in crate::node) fn tell_came(&mut self, coming: &Coming, turn: &mut Turn<'_>) {
+        let Some(room) = turn.hub.room(coming.channel.id) else {
+            return;
+        };
+        let info = ClientInfo {
+            user: &coming.user,
+            client: &coming.client,
+            ..ClientInfo::default()
+        };
+        let push = match coming.came {
+            true => Push::Join(&info),
+            false => Push::Leave(&info),
+        };
+        for format in 0..FORMATS as u8 {
+            let Some(plain) = wire::client_format(wire::plain(format)) else {
+                continue;
+            };
+            let members: Vec<_> = turn.hub.members(room, format).collect();
+            let wants = |key: &ConnectionKey| {
+                let place = self.session(*key).and_then(|session| session.seated(room));
+                place.is_some_and(|place| place.join_leave && place.presence)
+            };
+            let wanted: Vec<_> = members.into_iter().filter(wants).collect();
+            if wanted.is_empty() {
+                continue;
+            }
+            self.scratch.clear();
+            push.encode(plain, &coming.channel.room, &mut self.scratch);
+            let (scratch, deflater) = (&self.scratch, &mut self.deflater);
+            turn.hub.tell(wanted.into_iter(), |out| {
+                wire::push(deflater, format, scratch, out);
+            });
+        }
+    }
+}

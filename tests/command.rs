@@ -117,6 +117,16 @@ impl Terminal {
         }
     }
 
+    /// Runs a command whose standard output nobody reads; its exit code and standard error.
+    pub async fn run_unread(&self, arguments: &[&str]) -> (i32, String) {
+        let mut child = self.command(arguments).spawn().unwrap();
+        drop(child.stdout.take());
+        let ended = within(&format!("{arguments:?}"), child.wait_with_output()).await;
+        let ended = ended.unwrap();
+        let errors = String::from_utf8(ended.stderr).unwrap();
+        (ended.status.code().unwrap(), errors)
+    }
+
     /// Starts a command, and waits until it says this on standard error.
     pub async fn start(&self, arguments: &[&str], first: &str) -> Running {
         let mut child = self.command(arguments).spawn().unwrap();

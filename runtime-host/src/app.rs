@@ -16,6 +16,7 @@ use crate::http::{Bound, Parts, Server};
 use crate::manifest::Manifest;
 use crate::manifest::runtime::RuntimeConfig;
 use crate::manifest::variables::Values;
+use crate::metrics::history::HistoryFigures;
 use crate::mount;
 use crate::node::{self, Node, Opening, Post, Reach, Sessions};
 use crate::policy::Policy;
@@ -93,12 +94,14 @@ impl App {
             shards,
             backend,
             history,
+            counted,
         } = join(&policy, &label, config, &stores)?;
         let shards = Arc::new(shards);
         let figures = figures::Sources {
             shards: Arc::clone(&shards),
             policy: Arc::clone(&policy),
             commits: stores.commit_latencies(),
+            history: counted,
         };
         let server = Server::new(Parts {
             routes: mount::routes(manifest, &mounts),
@@ -271,6 +274,7 @@ struct Joined {
     shards: Shards<Sessions>,
     backend: Arc<dyn Backend>,
     history: Option<Arc<dyn History>>,
+    counted: Arc<HistoryFigures>,
 }
 
 /// Joins policy, broker and shards.
@@ -291,7 +295,8 @@ fn join(
     let grants = StandingGrants::start(Arc::clone(policy), Arc::new(reach));
     stores.listen(label, Arc::clone(&grants) as Arc<dyn ChangeListener>);
     let mut broker = MemoryBroker::new(post.clone());
-    let keeping = history::open(&config.history, &config.state_dir, &post)?;
+    let counted = Arc::new(HistoryFigures::default());
+    let keeping = history::open(&config.history, &config.state_dir, &post, &counted)?;
     let history = keeping.as_ref().map(|it| Arc::clone(&it.history));
     if let Some(keeping) = keeping {
         broker = broker.with_history(keeping);
@@ -332,6 +337,7 @@ fn join(
         shards,
         backend,
         history,
+        counted,
     })
 }
 

@@ -17,6 +17,7 @@ mod mount;
 pub mod node;
 pub mod policy;
 pub mod socket;
+mod stdout;
 
 pub use sschat_store as store;
 pub use sschat_wasm as wasm;

@@ -89,6 +89,13 @@ async fn figures_move_when_messages_flow() {
     let rooms = "sschat_component_calls_total{component=\"room\",outcome=\"answered\"}";
     assert_eq!(seen[rooms], 4.0);
     assert!(sum(&seen, "sschat_store_commit_seconds_count") >= 8.0);
+    assert_eq!(sum(&seen, "sschat_history_appended_total"), 5.0);
+    assert_eq!(sum(&seen, "sschat_history_refused_total"), 0.0);
+    until(rest, "all of it is durable", |seen| {
+        sum(seen, "sschat_history_waiting") == 0.0
+            && sum(seen, "sschat_history_receipt_seconds_count") >= 1.0
+    })
+    .await;
     assert!(sum(&seen, "process_resident_memory_bytes") > 1e6);
     drop((a, b));
     until(rest, "those who went are no longer counted", |seen| {

@@ -1,6 +1,7 @@
 //! What `/metrics` tells, gathered from the parts of the host when it is asked for.
 
 use crate::http::metrics::Figures;
+use crate::metrics::history::HistoryFigures;
 use crate::metrics::process;
 use crate::metrics::tally::Figure;
 use crate::metrics::text::Text;
@@ -18,6 +19,7 @@ pub(super) struct Sources {
     pub(super) policy: Arc<Policy>,
     /// By label.
     pub(super) commits: Vec<(String, Arc<Latency>)>,
+    pub(super) history: Arc<HistoryFigures>,
 }
 
 impl Sources {
@@ -32,6 +34,7 @@ impl Sources {
             self.shards(text);
             self.decisions(text);
             self.store(text);
+            self.history.write(text);
             usage(text, started);
         })
     }

@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::http::Bound;
 use crate::manifest::Manifest;
 use crate::manifest::variables::Values;
+use crate::stdout;
 use anyhow::Context;
 use std::time::Instant;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -49,9 +50,12 @@ async fn serve(
     started: Instant,
 ) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("cannot receive signals")?;
-    println!("{}", app.banner(bound.address()));
+    stdout::say(&format!("{}\n", app.banner(bound.address())));
     if let Some(metrics) = metrics {
-        println!("  Metrics    http://{}/metrics\n", metrics.address());
+        stdout::say(&format!(
+            "  Metrics    http://{}/metrics\n\n",
+            metrics.address()
+        ));
         app.serve_metrics(metrics);
     }
     tracing::info!(address = %bound.address(), took = ?started.elapsed(), "listening");

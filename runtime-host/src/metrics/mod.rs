@@ -8,6 +8,7 @@
 //!
 //! Absent on purpose: figures by API key, room or user.
 
+pub mod history;
 pub mod process;
 pub mod tally;
 pub mod text;

@@ -76,7 +76,7 @@ async fn refusals_of_the_socket_are_told() {
         1,
         &["the login was refused", "unknown_user", "sschat user list"],
     );
-    let nobody = terminal.run(&["publish", &room, "hi"]).await;
+    let nobody = Terminal::at(&host).run(&["publish", &room, "hi"]).await;
     nobody.refused(2, &["--user USER", "--token-file"]);
     let no_json = ["publish", &room, "{", "--value", "--user", &alice];
     terminal.run(&no_json).await.refused(2, &["no JSON value"]);

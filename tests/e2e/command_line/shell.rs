@@ -1,6 +1,6 @@
 //! What the shell and `man` get.
 
-use sschat_tests::Terminal;
+use sschat_tests::{Host, Terminal};
 use tempfile::TempDir;
 
 #[tokio::test]
@@ -32,4 +32,15 @@ async fn every_command_has_a_page() {
     }
     let unknown = terminal.run(&["man", "rom"]).await;
     unknown.refused(1, &["no command \"rom\"", "--help"]);
+}
+
+#[tokio::test]
+async fn a_reader_that_has_seen_enough_is_no_failure() {
+    let host = Host::plain().await;
+    let terminal = Terminal::at(&host);
+    let bench = ["bench", "rest", "--connections", "1", "--seconds", "0.01"];
+    for line in [&bench[..], &["status"], &["man"], &["completions", "bash"]] {
+        let (code, errors) = terminal.run_unread(line).await;
+        assert_eq!((code, errors.as_str()), (0, ""), "{line:?}");
+    }
 }

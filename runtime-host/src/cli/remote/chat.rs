@@ -30,10 +30,18 @@ pub(super) struct Chat {
 impl Chat {
     /// Connects and logs in.
     pub(super) fn open(target: &Target, args: &UserArgs) -> Result<Self, Failure> {
-        let (login, app) = target.login(args)?;
+        let login = target.login_if_any(args)?;
+        Self::open_as(target, &login.ok_or_else(Target::nobody)?)
+    }
+
+    /// The same, where it is known as whom.
+    pub(super) fn open_as(
+        target: &Target,
+        (login, app): &(Login, Option<String>),
+    ) -> Result<Self, Failure> {
         let authority = target.url.trim_start_matches("http://");
         let mut request = format!("ws://{authority}/websocket/polling");
-        if let Some(app) = &app {
+        if let Some(app) = app {
             request.push_str("?app=");
             request.push_str(&percent_encoded(app));
         }
@@ -54,7 +62,7 @@ impl Chat {
             url: target.url.clone(),
             rooms: Vec::new(),
         };
-        chat.log_in(&login)?;
+        chat.log_in(login)?;
         Ok(chat)
     }
 

@@ -161,7 +161,13 @@ impl Client {
             (404, _) => {
                 "\n  `sschat room list` and `sschat user list` show what there is".to_owned()
             }
+            (409, "wrong_epoch") => {
+                "\n  the room began anew: leave --since and --epoch away".to_owned()
+            }
             (413, _) => "\n  send less at once".to_owned(),
+            (501, "no_history") => {
+                "\n  the host keeps none: `sschat up --history durable` does".to_owned()
+            }
             _ => String::new(),
         };
         match &answer.retry_after {

@@ -9,6 +9,7 @@ mod chat;
 mod client;
 mod config;
 mod failure;
+mod history;
 mod ids;
 mod member;
 mod policy;
@@ -25,6 +26,7 @@ mod user;
 
 pub use config::ConfigArgs;
 pub use failure::Failure;
+pub use history::HistoryArgs;
 pub use member::MemberArgs;
 pub use policy::PolicyArgs;
 pub use presence::PresenceArgs;
@@ -58,6 +60,8 @@ pub enum Remote {
     Publish(PublishArgs),
     /// Print what is said in rooms, as it comes.
     Tail(TailArgs),
+    /// Print what was said in a room, as far as it is kept.
+    History(HistoryArgs),
     /// Ask whether users are online.
     Presence(PresenceArgs),
     /// Say how a host is, and what the API key has there.
@@ -77,6 +81,7 @@ impl Remote {
             Self::Policy(args) => policy::run(args),
             Self::Publish(args) => publish::run(args),
             Self::Tail(args) => tail::run(args),
+            Self::History(args) => history::run(args),
             Self::Presence(args) => presence::run(args),
             Self::Status(args) => status::run(args),
             Self::Config(args) => config::run(args),

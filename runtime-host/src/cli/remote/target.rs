@@ -184,8 +184,11 @@ impl Target {
         })
     }
 
-    /// How the user logs in, and the app, if it is named.
-    pub(super) fn login(&self, args: &UserArgs) -> Result<(Login, Option<String>), Failure> {
+    /// How the user logs in, and the app, if it is named. Nothing where no user is named.
+    pub(super) fn login_if_any(
+        &self,
+        args: &UserArgs,
+    ) -> Result<Option<(Login, Option<String>)>, Failure> {
         let set = |name: &str| self.profile.get(name).cloned();
         let app = args.app.clone().or_else(|| set("app"));
         let login = if let Some(user) = &args.user {
@@ -199,12 +202,17 @@ impl Target {
         } else if let Some(file) = set("token_file") {
             Login::Token(Secret::read(Path::new(&file))?)
         } else {
-            return Err(Failure::Usage(
-                "say as whom: --user USER or --token-file FILE; `sschat user create` makes a user"
-                    .to_owned(),
-            ));
+            return Ok(None);
         };
-        Ok((login, app))
+        Ok(Some((login, app)))
+    }
+
+    /// What is said where a command needs a user and none is named.
+    pub(super) fn nobody() -> Failure {
+        Failure::Usage(
+            "say as whom: --user USER or --token-file FILE; `sschat user create` makes a user"
+                .to_owned(),
+        )
     }
 }
 

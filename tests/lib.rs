@@ -1,5 +1,5 @@
 //! What the black-box tests stand on: the real binary as a child process, a
-//! plain HTTP client, a WebSocket client that shares no code with the host, raw
+//! plain HTTP client, a terminal, a WebSocket client that shares no code with the host, raw
 //! frames for those it would refuse to send, tokens, a browser, and a Redis of one's own.
 //!
 //! Absent on purpose: anything of the host's own code. These tests know the
@@ -11,6 +11,7 @@
 pub mod app;
 pub mod browser;
 pub mod chat;
+pub mod command;
 pub mod deadline;
 pub mod host;
 pub mod policy;
@@ -22,6 +23,7 @@ pub mod token;
 
 pub use app::App;
 pub use chat::Chat;
+pub use command::Terminal;
 pub use deadline::within;
 pub use host::{Host, Options};
 pub use raw::{Frame, RawSocket};

@@ -1,5 +1,6 @@
 //! The one file that chooses implementations and joins the parts into a host.
 
+mod figures;
 mod history;
 mod stores;
 
@@ -15,6 +16,7 @@ use crate::http::{Bound, Parts, Server};
 use crate::manifest::Manifest;
 use crate::manifest::runtime::RuntimeConfig;
 use crate::manifest::variables::Values;
+use crate::metrics::history::HistoryFigures;
 use crate::mount;
 use crate::node::{self, Node, Opening, Post, Reach, Sessions};
 use crate::policy::Policy;
@@ -92,8 +94,15 @@ impl App {
             shards,
             backend,
             history,
+            counted,
         } = join(&policy, &label, config, &stores)?;
         let shards = Arc::new(shards);
+        let figures = figures::Sources {
+            shards: Arc::clone(&shards),
+            policy: Arc::clone(&policy),
+            commits: stores.commit_latencies(),
+            history: counted,
+        };
         let server = Server::new(Parts {
             routes: mount::routes(manifest, &mounts),
             mounts,
@@ -104,6 +113,8 @@ impl App {
             debug_endpoints: config.debug_endpoints,
             readiness: stores.readiness(),
             desk,
+            figures: figures.figures(),
+            local_metrics: config.metrics_listen.is_none(),
             backend,
         })?;
         Ok(Self {
@@ -143,6 +154,12 @@ impl App {
             }
         }
         banner
+    }
+
+    /// Serves metrics there for as long as the runtime lives, the drain included.
+    pub fn serve_metrics(&self, bound: Bound) {
+        let server = Arc::clone(&self.server);
+        tokio::spawn(bound.serve(server, std::future::pending(), Duration::ZERO));
     }
 
     /// Serves until `stop` resolves, then ends in order.
@@ -257,6 +274,7 @@ struct Joined {
     shards: Shards<Sessions>,
     backend: Arc<dyn Backend>,
     history: Option<Arc<dyn History>>,
+    counted: Arc<HistoryFigures>,
 }
 
 /// Joins policy, broker and shards.
@@ -277,7 +295,8 @@ fn join(
     let grants = StandingGrants::start(Arc::clone(policy), Arc::new(reach));
     stores.listen(label, Arc::clone(&grants) as Arc<dyn ChangeListener>);
     let mut broker = MemoryBroker::new(post.clone());
-    let keeping = history::open(&config.history, &config.state_dir, &post)?;
+    let counted = Arc::new(HistoryFigures::default());
+    let keeping = history::open(&config.history, &config.state_dir, &post, &counted)?;
     let history = keeping.as_ref().map(|it| Arc::clone(&it.history));
     if let Some(keeping) = keeping {
         broker = broker.with_history(keeping);
@@ -320,6 +339,7 @@ fn join(
         shards,
         backend,
         history,
+        counted,
     })
 }
 

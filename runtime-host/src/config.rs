@@ -49,6 +49,8 @@ const CONNECTIONS: usize = 16_384;
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where to serve metrics alone, if anywhere.
+    pub metrics_listen: Option<SocketAddr>,
     /// For the database and compiled code.
     pub state_dir: PathBuf,
     /// Bounds of HTTP.
@@ -176,6 +178,7 @@ impl Config {
         };
         Ok(Self {
             listen: args.listen,
+            metrics_listen: args.metrics_listen,
             state_dir: args.runtime.state_dir.clone(),
             http: http::Limits {
                 connections: CONNECTIONS,

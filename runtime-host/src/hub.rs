@@ -11,6 +11,7 @@
 
 mod ledger;
 
+use crate::metrics::tally::{self, Figure};
 use ledger::Ledger;
 use slab::Slab;
 use std::cell::OnceCell;
@@ -110,6 +111,13 @@ pub struct Logs {
     logs: Vec<Log>,
 }
 
+impl Default for Logs {
+    fn default() -> Self {
+        let logs = vec![Log::default()];
+        Self { logs }
+    }
+}
+
 impl Logs {
     /// The bytes of a piece.
     pub fn bytes(&self, piece: &Piece) -> &[u8] {
@@ -134,6 +142,7 @@ impl Logs {
 }
 
 /// Rooms of one shard. See the module's documentation.
+#[derive(Default)]
 pub struct Hub {
     rooms: Slab<Room>,
     by_channel: HashMap<u64, RoomKey>,
@@ -149,30 +158,12 @@ pub struct Hub {
     scratch: Vec<Piece>,
 }
 
-impl Default for Hub {
-    fn default() -> Self {
-        Self {
-            rooms: Slab::new(),
-            by_channel: HashMap::new(),
-            dirty: Vec::new(),
-            logs: Logs {
-                logs: vec![Log::default()],
-            },
-            spare: Vec::new(),
-            used: Vec::new(),
-            owed: Vec::new(),
-            pieces: Vec::new(),
-            debtors: Vec::new(),
-            scratch: Vec::new(),
-        }
-    }
-}
-
 impl Hub {
     /// Seats `connection` in the room of `channel`, from the next publication on.
     pub fn enter(&mut self, channel: u64, format: u8, connection: ConnectionKey) -> Seat {
         let rooms = &mut self.rooms;
         let room = *self.by_channel.entry(channel).or_insert_with(|| {
+            tally::add(Figure::Rooms, 1);
             rooms.insert(Room {
                 channel,
                 lanes: Default::default(),
@@ -233,6 +224,7 @@ impl Hub {
                 let channel = room.channel;
                 self.rooms.remove(seat.room as usize);
                 self.by_channel.remove(&channel);
+                tally::sub(Figure::Rooms, 1);
             }
         }
         moved
@@ -270,6 +262,8 @@ impl Hub {
             encode(format, log);
             let end = log.len() as u32;
             let own = publisher.filter(|seat| seat.room == room && seat.format == format);
+            let hearers = lane.members.len() - usize::from(own.is_some());
+            tally::add(Figure::Deliveries, hearers as u64);
             if let Some(member) = own.and_then(|seat| lane.members.get_mut(seat.position as usize))
             {
                 lane.own.push(Own {

@@ -12,10 +12,12 @@ mod digest;
 pub mod http;
 pub mod hub;
 pub mod manifest;
+pub mod metrics;
 mod mount;
 pub mod node;
 pub mod policy;
 pub mod socket;
+mod stdout;
 
 pub use sschat_store as store;
 pub use sschat_wasm as wasm;

@@ -3,6 +3,7 @@
 use crate::broker::{Keeping, Receipts, Retention};
 use crate::config::HistorySettings;
 use crate::manifest::settings::HistoryKind;
+use crate::metrics::history::{Counted, CountedSink, HistoryFigures};
 use crate::node::Post;
 use anyhow::Context;
 use sschat_history::{DurableHistory, History, MemoryHistory, OpenError, Options, system_clock};
@@ -20,6 +21,7 @@ pub(super) fn open(
     settings: &HistorySettings,
     state_dir: &Path,
     post: &Post,
+    figures: &Arc<HistoryFigures>,
 ) -> anyhow::Result<Option<Keeping<Post>>> {
     let receipts = Arc::new(Receipts::new(post.clone()));
     tracing::info!("{}", describe(settings));
@@ -28,12 +30,13 @@ pub(super) fn open(
         HistoryKind::Memory => Arc::new(MemoryHistory::new(MEMORY, system_clock())),
         HistoryKind::Durable => {
             let options = Options::new(state_dir.join(FOLDER));
-            let opened = DurableHistory::open(options, Arc::clone(&receipts) as _);
+            let sink = CountedSink::new(Arc::clone(&receipts) as _, Arc::clone(figures));
+            let opened = DurableHistory::open(options, Arc::new(sink));
             Arc::new(opened.map_err(explained)?)
         }
     };
     Ok(Some(Keeping {
-        history,
+        history: Arc::new(Counted::new(history, Arc::clone(figures))),
         retention: Retention {
             count: settings.size,
             age: settings.age,

@@ -2,12 +2,13 @@
 
 use crate::http::Readiness;
 use crate::manifest::runtime::{RuntimeConfig, StoreConfig};
+use crate::store::latency::Latency;
 use crate::store::redis::{self, Inspection, RedisStore, Settings};
 use crate::store::sqlite::SqliteStores;
 use crate::store::{ChangeListener, Store};
 use crate::wasm::rest::Stores;
 use anyhow::{Context, bail};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -74,6 +75,22 @@ impl OpenStores {
             Some(Opened::Redis(redis)) => redis.listen(listener),
             None => {}
         }
+    }
+
+    /// How long commits took, by label; of two labels of one store the first.
+    pub(super) fn commit_latencies(&self) -> Vec<(String, Arc<Latency>)> {
+        let mut labels: Vec<(&String, &Place)> = self.places.iter().collect();
+        labels.sort_by_key(|(label, _)| *label);
+        let mut seen = HashSet::new();
+        labels.retain(|(_, place)| seen.insert(*place));
+        let latency = |place| match self.opened.get(place)? {
+            Opened::Sqlite(database) => Some(database.commit_latency()),
+            Opened::Redis(redis) => Some(redis.commit_latency()),
+        };
+        let found = labels.into_iter();
+        found
+            .filter_map(|(label, place)| Some((label.clone(), latency(place)?)))
+            .collect()
     }
 
     pub(super) fn readiness(&self) -> Readiness {

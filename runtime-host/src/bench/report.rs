@@ -1,5 +1,6 @@
 //! Figures, as a table for people or a JSON object for programs.
 
+use crate::stdout;
 use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
 
@@ -61,8 +62,7 @@ impl Report {
 
     pub(super) fn print(&self, as_json: bool) {
         if as_json {
-            println!("{}", self.json());
-            return;
+            return stdout::say(&format!("{}\n", self.json()));
         }
         let width = self.rows.iter().map(|(name, ..)| name.len()).max();
         for (name, value, unit) in &self.rows {
@@ -70,10 +70,10 @@ impl Report {
                 Value::String(text) => text.clone(),
                 other => other.to_string(),
             };
-            println!(
-                "{name:width$}  {value:>14} {unit}",
+            stdout::say(&format!(
+                "{name:width$}  {value:>14} {unit}\n",
                 width = width.unwrap_or(0)
-            );
+            ));
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::manifest::runtime::{RuntimeConfig, StoreConfig};
 use crate::manifest::variables::Values;
 use crate::manifest::{Component, Manifest, Role};
 use crate::mount;
+use crate::stdout;
 use crate::store::redis;
 use crate::wasm::authority::AuthorityPool;
 use crate::wasm::engine::{EngineSettings, Engines};
@@ -28,7 +29,7 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<()> {
     }
     match findings.len() {
         0 => {
-            println!("{}: in order", manifest.file.display());
+            stdout::say(&format!("{}: in order\n", manifest.file.display()));
             Ok(())
         }
         1 => bail!("1 thing is not in order"),
@@ -90,7 +91,7 @@ impl<'a> Check<'a> {
         {
             let config = Config::new(&args, &self.manifest.settings);
             if let Some(config) = keep(config, &mut self.findings) {
-                println!("history: {}", describe_history(&config.history));
+                stdout::say(&format!("history: {}\n", describe_history(&config.history)));
             }
         }
     }
@@ -107,7 +108,10 @@ impl<'a> Check<'a> {
             let label = format!("key_value_store.{label}");
             match redis::inspect(url) {
                 Ok(found) => {
-                    println!("{label}: Redis {} at {}", found.version, found.address);
+                    stdout::say(&format!(
+                        "{label}: Redis {} at {}\n",
+                        found.version, found.address
+                    ));
                     for warning in found.warnings {
                         eprintln!("{label}: warning: {warning}");
                     }

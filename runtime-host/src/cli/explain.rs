@@ -1,12 +1,8 @@
 //! `sschat explain`: how a decision comes about, asked of a running host.
 
-use anyhow::{Context, bail};
+use super::remote::{Client, HostArgs, percent_encoded, print};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
-use std::time::Duration;
-
-/// How long the host has to answer.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// `sschat explain`.
 #[derive(Debug, Clone, Args)]
@@ -14,12 +10,6 @@ pub struct ExplainArgs {
     /// What the user wants to do.
     #[arg(value_enum)]
     pub action: Action,
-    /// The host.
-    #[arg(long, env = "SSCHAT_URL", default_value = "http://127.0.0.1:3000")]
-    pub url: String,
-    /// The management key of the tenant.
-    #[arg(long, env = "SSCHAT_APIKEY", hide_env_values = true)]
-    pub apikey: String,
     /// The user.
     #[arg(long)]
     pub user: String,
@@ -32,9 +22,9 @@ pub struct ExplainArgs {
     /// What would be published, one JSON value.
     #[arg(long)]
     pub payload: Option<String>,
-    /// Print the host's answer as it is.
-    #[arg(long)]
-    pub json: bool,
+    /// Where.
+    #[command(flatten)]
+    pub host: HostArgs,
 }
 
 /// What can be explained.
@@ -65,16 +55,12 @@ impl Action {
 }
 
 pub(super) fn run(args: &ExplainArgs) -> anyhow::Result<()> {
-    let url = format!("{}/api/explain", args.url.trim_end_matches('/'));
-    let config = ureq::Agent::config_builder()
-        .timeout_global(Some(PATIENCE))
-        .http_status_as_error(false)
-        .build();
-    let mut request = ureq::Agent::new_with_config(config)
-        .get(&url)
-        .header("X-API-Key", &args.apikey)
-        .query("action", args.action.word())
-        .query("user", &args.user);
+    let client = Client::new(args.host.target()?)?;
+    let action = args.action.word();
+    let mut path = format!(
+        "/api/explain?action={action}&user={}",
+        percent_encoded(&args.user)
+    );
     let more = [
         ("room", &args.room),
         ("other", &args.other),
@@ -82,27 +68,14 @@ pub(super) fn run(args: &ExplainArgs) -> anyhow::Result<()> {
     ];
     for (name, value) in more {
         if let Some(value) = value {
-            request = request.query(name, value);
+            path.push_str(&format!("&{name}={}", percent_encoded(value)));
         }
     }
-    let mut response = request
-        .call()
-        .with_context(|| format!("{} does not answer", args.url))?;
-    let ok = response.status().is_success();
-    let answer: Value = response
-        .body_mut()
-        .read_json()
-        .context("the answer is no JSON; is this an SSChat host?")?;
-    if !ok {
-        let text = |name| answer[name].as_str().unwrap_or_default();
-        bail!("{} ({})", text("msg"), text("code"));
+    let answer = client.call("GET", &path)?;
+    if args.host.json {
+        return print(&format!("{answer:#}\n"));
     }
-    if args.json {
-        println!("{answer:#}");
-    } else {
-        print!("{}", table(&answer));
-    }
-    Ok(())
+    print(&table(&answer))
 }
 
 /// The answer for people.

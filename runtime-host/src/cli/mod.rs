@@ -1,23 +1,28 @@
 //! The command line: one file per command.
 //!
 //! Every option can also be given as an environment variable `SSCHAT_…`. Exit codes: 0
-//! done, 1 refused or failed with one line that says why, 2 wrong usage.
+//! done, 1 refused or failed with one line that says why, 2 wrong usage, 3 no host answers.
 
 mod build;
 mod check;
 mod descriptors;
 mod explain;
 mod log;
+pub mod remote;
+mod shell;
 mod up;
 
 pub use build::BuildError;
 pub use explain::ExplainArgs;
+pub use remote::{Failure, HostArgs, Remote};
+pub use shell::{CompletionsArgs, ManArgs};
 
 use crate::bench::Bench;
 use crate::manifest::settings::{HistoryKind, parse_duration, parse_size};
 use crate::wasm::policy::compile_in_child;
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -45,6 +50,13 @@ pub enum Command {
     Bench(Bench),
     /// Say how a decision of a running host comes about.
     Explain(ExplainArgs),
+    /// What acts on a running host.
+    #[command(flatten)]
+    Remote(Remote),
+    /// Print what makes a shell complete this command line.
+    Completions(CompletionsArgs),
+    /// Print the manual page of a command, or write all of them.
+    Man(ManArgs),
     /// Compile a policy from stdin into a cache, within bounds. The host runs this itself.
     #[command(hide = true, name = COMPILE)]
     CompilePolicy {
@@ -104,6 +116,10 @@ pub struct UpArgs {
     /// The address to listen on.
     #[arg(long, env = "SSCHAT_LISTEN", default_value = "127.0.0.1:3000")]
     pub listen: SocketAddr,
+    /// The address to serve /metrics on, and nothing else. Without it programs on this
+    /// machine find /metrics at --listen, unless they come through a proxy.
+    #[arg(long, env = "SSCHAT_METRICS_LISTEN")]
+    pub metrics_listen: Option<SocketAddr>,
     /// The form of the log on stderr.
     #[arg(long, env = "SSCHAT_LOG_FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
@@ -199,6 +215,9 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Bench(bench) => bench.run(),
         Command::Explain(args) => explain::run(&args),
+        Command::Remote(remote) => remote.run(),
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&args),
         Command::CompilePolicy { cache } => {
             let (word, code) = compile_in_child(&cache);
             println!("{word}");
@@ -208,8 +227,10 @@ pub fn run() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            // Where nobody reads stderr any more, the exit code still tells.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            let failure = error.downcast_ref::<Failure>();
+            failure.map_or(ExitCode::FAILURE, |it| ExitCode::from(it.exit_code()))
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::http::Bound;
 use crate::manifest::Manifest;
 use crate::manifest::variables::Values;
+use crate::stdout;
 use anyhow::Context;
 use std::time::Instant;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -32,17 +33,31 @@ pub(super) fn run(args: &UpArgs) -> anyhow::Result<()> {
         // Listening first finds a taken port before any work is done. Clients that come
         // early wait in the backlog.
         let bound = Bound::new(config.listen)?;
+        let metrics = config.metrics_listen.map(Bound::for_metrics).transpose();
+        let metrics = metrics.context("--metrics-listen")?;
         let app = App::build(&manifest, &config, &args.runtime, &values)?;
-        serve(app, bound, &config, started).await
+        serve(app, (bound, metrics), &config, started).await
     });
     // Background tasks that still run, such as a sweep, end where they are.
     runtime.shutdown_background();
     served
 }
 
-async fn serve(app: App, bound: Bound, config: &Config, started: Instant) -> anyhow::Result<()> {
+async fn serve(
+    app: App,
+    (bound, metrics): (Bound, Option<Bound>),
+    config: &Config,
+    started: Instant,
+) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("cannot receive signals")?;
-    println!("{}", app.banner(bound.address()));
+    stdout::say(&format!("{}\n", app.banner(bound.address())));
+    if let Some(metrics) = metrics {
+        stdout::say(&format!(
+            "  Metrics    http://{}/metrics\n\n",
+            metrics.address()
+        ));
+        app.serve_metrics(metrics);
+    }
     tracing::info!(address = %bound.address(), took = ?started.elapsed(), "listening");
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     tokio::spawn(async move {

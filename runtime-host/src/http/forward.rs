@@ -6,6 +6,7 @@
 
 use super::body::Body;
 use super::inbound::Inbound;
+use super::metrics::Calls;
 use super::router::Match;
 use super::sweep::{SweepSignal, Sweeper};
 use super::{Mount, Remote, reply};
@@ -13,6 +14,7 @@ use crate::wasm::rest::{CallFailure, RestComponent};
 use http::uri::{Authority, Scheme};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use hyper::body::Incoming;
+use std::time::Instant;
 
 /// A component with what is needed to reach it.
 pub(super) struct Forward {
@@ -20,6 +22,7 @@ pub(super) struct Forward {
     component: RestComponent,
     sweep: Option<(String, SweepSignal)>,
     keeps_policies: bool,
+    calls: Calls,
 }
 
 impl Forward {
@@ -29,12 +32,18 @@ impl Forward {
             component: mount.component,
             sweep: mount.sweep.map(|path| (path, SweepSignal::default())),
             keeps_policies: mount.keeps_policies,
+            calls: Calls::default(),
         }
     }
 
     /// Whether it keeps tenants' policies.
     pub(super) fn keeps_policies(&self) -> bool {
         self.keeps_policies
+    }
+
+    /// How its calls went.
+    pub(super) fn calls(&self) -> &Calls {
+        &self.calls
     }
 
     pub(super) fn name(&self) -> &str {
@@ -71,7 +80,9 @@ impl Forward {
             Ok(body) => body,
             Err(unread) => return unread.answer(),
         };
+        let begun = Instant::now();
         let outcome = self.component.call(Request::from_parts(parts, body)).await;
+        self.calls.record(&outcome, begun.elapsed());
         match outcome {
             Ok(response) => {
                 if let Some((_, signal)) = &self.sweep
@@ -101,7 +112,10 @@ impl Forward {
                 "the Host header is not understood",
             );
         }
-        match self.component.call(request).await {
+        let begun = Instant::now();
+        let outcome = self.component.call(request).await;
+        self.calls.record(&outcome, begun.elapsed());
+        match outcome {
             Ok(response) => response.map(Body::Component),
             Err(failure) => failed(&failure),
         }

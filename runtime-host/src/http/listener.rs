@@ -23,6 +23,9 @@ const HEAD_LIMIT: usize = 32 << 10;
 /// Header fields of a request.
 const HEADERS_LIMIT: usize = 100;
 
+/// Connections at once on a listener for metrics: some scrapers, and somebody who looks.
+const METRICS_CONNECTIONS: usize = 16;
+
 /// The pause after accept failed for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -52,6 +55,14 @@ pub enum ListenError {
 pub struct Bound {
     listener: TcpListener,
     address: SocketAddr,
+    door: Door,
+}
+
+/// What is behind a listener.
+#[derive(Debug, Clone, Copy)]
+enum Door {
+    Everything,
+    MetricsAlone,
 }
 
 impl Bound {
@@ -73,7 +84,20 @@ impl Bound {
             io::ErrorKind::PermissionDenied => ListenError::Denied(address),
             _ => ListenError::Other { address, source },
         })?;
-        Ok(Self { listener, address })
+        Ok(Self {
+            listener,
+            address,
+            door: Door::Everything,
+        })
+    }
+
+    /// Begins to listen for those who ask for metrics; nothing else is served there.
+    pub fn for_metrics(address: SocketAddr) -> Result<Self, ListenError> {
+        let bound = Self::new(address)?;
+        Ok(Self {
+            door: Door::MetricsAlone,
+            ..bound
+        })
     }
 
     /// Where it listens.
@@ -89,7 +113,10 @@ impl Bound {
         stop: impl Future<Output = ()>,
         drain: Duration,
     ) -> usize {
-        let limit = server.limits.connections;
+        let limit = match self.door {
+            Door::Everything => server.limits.connections,
+            Door::MetricsAlone => METRICS_CONNECTIONS,
+        };
         let places = Arc::new(Semaphore::new(limit));
         let (draining, drained) = watch::channel(false);
         let accept = self.accept(&server, &places, &drained);
@@ -122,7 +149,8 @@ impl Bound {
             };
             match self.listener.accept().await {
                 Ok((stream, remote)) => {
-                    let connection = serve(server.clone(), stream, remote, place, drained.clone());
+                    let server = (server.clone(), self.door);
+                    let connection = serve(server, stream, remote, place, drained.clone());
                     tokio::spawn(connection);
                 }
                 Err(error) => {
@@ -136,7 +164,7 @@ impl Bound {
 
 /// Serves one connection until it ends or is handed over.
 async fn serve(
-    server: Arc<Server>,
+    (server, door): (Arc<Server>, Door),
     stream: TcpStream,
     address: SocketAddr,
     place: OwnedSemaphorePermit,
@@ -153,7 +181,14 @@ async fn serve(
     let head = server.limits.head;
     let service = service_fn(move |request| {
         let (server, remote) = (server.clone(), remote.clone());
-        async move { Ok::<_, Infallible>(server.answer(request, &remote).await) }
+        async move {
+            let response = match door {
+                Door::Everything => server.answer(request, &remote).await,
+                Door::MetricsAlone => server.only_metrics(&request),
+            };
+            server.count(&response);
+            Ok::<_, Infallible>(response)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

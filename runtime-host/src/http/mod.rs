@@ -10,6 +10,7 @@ mod builtin;
 mod forward;
 mod inbound;
 mod listener;
+pub mod metrics;
 pub mod policies;
 mod reply;
 pub mod rooms;
@@ -83,6 +84,10 @@ pub struct Parts {
     pub readiness: Readiness,
     /// Asked about policies.
     pub desk: Arc<dyn policies::Desk>,
+    /// Writes what the rest of the host counts.
+    pub figures: metrics::Figures,
+    /// Whether the common listener shows figures to programs on this machine.
+    pub local_metrics: bool,
     /// Does what tenants' backends ask for.
     pub backend: Arc<dyn rooms::Backend>,
 }
@@ -97,6 +102,9 @@ pub struct Server {
     debug_endpoints: bool,
     readiness: Readiness,
     policies: policies::Counter,
+    figures: metrics::Figures,
+    local_metrics: bool,
+    statuses: metrics::Statuses,
     backend: Arc<dyn rooms::Backend>,
 }
 
@@ -122,6 +130,9 @@ impl Server {
             debug_endpoints: parts.debug_endpoints,
             readiness: parts.readiness,
             policies: policies::Counter::new(parts.desk),
+            figures: parts.figures,
+            local_metrics: parts.local_metrics,
+            statuses: metrics::Statuses::default(),
             backend: parts.backend,
         })
     }
@@ -158,6 +169,9 @@ impl Server {
         }
         let path = request.uri().path();
         if let Some(response) = builtin::health(&request, &self.readiness).await {
+            return response;
+        }
+        if let Some(response) = self.local_metrics(&request, remote) {
             return response;
         }
         if path == policies::EXPLAIN {

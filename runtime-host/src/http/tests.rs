@@ -137,6 +137,8 @@ fn start(debug_endpoints: bool, readiness: Result<(), String>) -> Running {
             Box::pin(async move { readiness })
         }),
         desk: Arc::new(NoDesk),
+        figures: Arc::new(|_| {}),
+        local_metrics: true,
         backend: Arc::new(NoBackend),
     });
     let bound = Bound::new(([127, 0, 0, 1], 0).into()).unwrap();

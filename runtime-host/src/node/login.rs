@@ -4,6 +4,7 @@ use super::session::{Place, Who};
 use super::{Admission, Command, Heard, Sessions, watcher};
 use crate::broker::Channel;
 use crate::hub::{ConnectionKey, RoomKey};
+use crate::metrics::tally::{self, Figure};
 use crate::policy::grants::{Presented, Refused};
 use crate::policy::memo::Watcher;
 use crate::policy::trace::Connection;
@@ -142,6 +143,7 @@ impl Sessions {
             tenant: Arc::clone(&admission.tenant),
             user: Arc::clone(&admission.user),
         });
+        tally::add(Figure::Sessions, 1);
         session.granted = admission.epoch;
         session.may_publish = admission.may_publish;
         let (watcher, held) = (session.watcher, session.held);
@@ -333,6 +335,7 @@ impl Sessions {
         };
         let watcher = std::mem::replace(&mut session.watcher, Watcher::MAX);
         let who = session.who.take();
+        tally::sub(Figure::Sessions, u64::from(who.is_some()));
         let places = std::mem::take(&mut session.places);
         session.expires = u64::MAX;
         session.renew = u64::MAX;

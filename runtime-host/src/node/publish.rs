@@ -5,6 +5,7 @@ use super::wire::{self, JSON, TEXT};
 use super::{Command, Sessions, centrifuge};
 use crate::broker::{Channel, Fanout, Origin, Publication, Receipt, Refused, Said, Stamp, Taker};
 use crate::hub::{ConnectionKey, RoomKey, Seat};
+use crate::metrics::tally::{self, Figure};
 use crate::policy::answer::Answer;
 use crate::policy::memo::{Leave, Verdict, Watcher};
 use crate::policy::trace::Occasion;
@@ -57,6 +58,7 @@ impl Sessions {
                     .is_some_and(|leave| leave.holds(&self.ends)))
         {
             let (channel, seat) = (Arc::clone(&place.channel), place.seat);
+            tally::add(Figure::Held, 1);
             let place = (&channel, Some(seat));
             return self.speak_here(key, place, (message, &from), turn);
         }
@@ -153,6 +155,7 @@ impl Sessions {
             command,
         });
         let fanout = self.node.broker.publish(channel, &said, origin, taker)?;
+        tally::add(Figure::Publications, 1);
         let room = |turn: &Turn<'_>| match seat {
             Some(seat) => Some(seat.room),
             None => turn.hub.room(channel.id),

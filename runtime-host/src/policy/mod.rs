@@ -7,6 +7,7 @@
 //! decision came about. The rules themselves are not here: they are the components'.
 
 pub mod answer;
+mod counters;
 pub mod explain;
 mod fence;
 pub mod grants;
@@ -22,9 +23,11 @@ use crate::wasm::authority::{self, AuthorityPool, Policies, Question, StoredPoli
 use crate::wasm::calls::{CallError, Reads};
 use crate::wasm::policy::{LoadError, Purpose};
 use answer::Answer;
+pub use counters::Counters;
 use memo::{Index, Memo, Verdict, Watcher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 use tenants::Tenants;
 use trace::{Occasion, Record, Trace};
 
@@ -50,17 +53,6 @@ pub enum Undecided {
     /// What it depends on changes faster than it can be read.
     #[error("the records of this decision change too fast")]
     Unsteady,
-}
-
-/// How many questions were answered how.
-#[derive(Debug, Default)]
-pub struct Counters {
-    /// From the memo.
-    pub recalled: AtomicU64,
-    /// By the component.
-    pub computed: AtomicU64,
-    /// Not at all.
-    pub failed: AtomicU64,
 }
 
 /// Where decisions come from.
@@ -137,7 +129,9 @@ impl Policy {
         }
         // A policy that is suspended costs nobody a call of the authority.
         if let Some(suspended) = self.suspended(&question) {
-            return Err(suspended.into());
+            let suspended = suspended.into();
+            self.counters.fail(&suspended);
+            return Err(suspended);
         }
         for _ in 0..RACES {
             match self.compute(&question, occasion, None).await {
@@ -180,12 +174,17 @@ impl Policy {
             trace = trace.recording(record);
         }
         let verdict = Arc::clone(&trace.verdict);
+        let begun = Instant::now();
         let answered = self
             .evaluate(question, occasion, &verdict, Box::new(trace))
             .await;
+        self.counters.latency.record(begun.elapsed());
         let counter = match &answered {
             Ok(_) => &self.counters.computed,
-            Err(_) => &self.counters.failed,
+            Err(undecided) => {
+                self.counters.fail(undecided);
+                &self.counters.failed
+            }
         };
         counter.fetch_add(1, Ordering::Relaxed);
         let (answer, until) = answered?;

@@ -4,6 +4,7 @@ use super::Limits;
 use super::outbox::{GATHER, Outbox};
 use super::timer::{Tick, Wheel, ticks};
 use crate::hub::{ConnectionKey, Hub, Logs, Piece, RoomKey};
+use crate::metrics::tally::{self, Figure};
 use mio::net::TcpStream;
 use slab::Slab;
 use sschat_protocol::websocket::{Decoder, push_close};
@@ -125,6 +126,7 @@ impl Connection {
             match result {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(mut written) => {
+                    tally::add(Figure::SentBytes, written as u64);
                     while let Some(first) = rest.first() {
                         let left = logs.bytes(first).len() - sent;
                         if written < left {

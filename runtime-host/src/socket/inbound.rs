@@ -4,6 +4,7 @@ use super::connection::{CLOSING, Phase};
 use super::shard::Shard;
 use super::{Application, Flow};
 use crate::hub::ConnectionKey;
+use crate::metrics::tally::{self, Figure};
 use sschat_protocol::websocket::deflate::Inflater;
 use sschat_protocol::websocket::{Decoder, Event, Opcode, ProtocolError, push_close, push_frame};
 use std::io::{self, Read};
@@ -47,6 +48,7 @@ impl<A: Application> Shard<A> {
                 Ok(0) => return self.remove(key),
                 Ok(read) => {
                     connection.heard = now;
+                    tally::add(Figure::ReceivedBytes, read as u64);
                     let mut buffer = std::mem::take(&mut self.buffer);
                     let took_all = self.consume(key, &mut buffer[..read]);
                     self.buffer = buffer;

@@ -20,6 +20,7 @@ pub use connection::Turn;
 pub use mailbox::{Mailbox, Pace};
 
 use crate::hub::ConnectionKey;
+use crate::metrics::tally::{self, Published};
 use bytes::Bytes;
 use std::io;
 use std::net::TcpStream;
@@ -98,6 +99,7 @@ pub(crate) enum Letter<A: Application> {
 pub struct ShardHandle<A: Application> {
     mailbox: Arc<Mailbox<Letter<A>>>,
     connections: Arc<AtomicUsize>,
+    published: Arc<Published>,
 }
 
 impl<A: Application> Clone for ShardHandle<A> {
@@ -105,6 +107,7 @@ impl<A: Application> Clone for ShardHandle<A> {
         Self {
             mailbox: Arc::clone(&self.mailbox),
             connections: Arc::clone(&self.connections),
+            published: Arc::clone(&self.published),
         }
     }
 }
@@ -148,6 +151,7 @@ impl<A: Application> Prepared<A> {
             handles.push(ShardHandle {
                 mailbox: Arc::new(Mailbox::new(waker)),
                 connections: Arc::default(),
+                published: Arc::default(),
             });
         }
         Ok(Self { polls, handles })
@@ -179,6 +183,7 @@ impl<A: Application> Prepared<A> {
                 .name(format!("shard-{index}"))
                 .spawn(move || {
                     pin(core);
+                    tally::attach(handle.published);
                     let application = build(index);
                     shard::Shard::new(
                         poll,
@@ -222,6 +227,16 @@ impl<A: Application> Shards<A> {
     /// How many connections there are.
     pub fn connections(&self) -> usize {
         self.handles.iter().map(ShardHandle::connections).sum()
+    }
+
+    /// How many each shard has.
+    pub fn connections_by_shard(&self) -> impl Iterator<Item = usize> + '_ {
+        self.handles.iter().map(ShardHandle::connections)
+    }
+
+    /// What each shard counts.
+    pub fn published(&self) -> impl Iterator<Item = &Published> {
+        self.handles.iter().map(|shard| &*shard.published)
     }
 
     /// Closes every connection with "going away", spread over `within`, and ends the

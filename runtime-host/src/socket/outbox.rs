@@ -5,6 +5,7 @@
 //! keep the whole log alive.
 
 use crate::hub::{Logs, Piece, RoomKey};
+use crate::metrics::tally::{self, Figure};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write};
 use std::rc::Rc;
@@ -48,7 +49,7 @@ impl Outbox {
         } else {
             (Rc::from(bytes), 0)
         };
-        self.bytes += bytes.len() - sent;
+        self.waits(bytes.len() - sent);
         self.chunks.push_back(Chunk {
             log,
             start,
@@ -61,7 +62,7 @@ impl Outbox {
 
     /// Adds frames that are in no log.
     pub(super) fn push_bytes(&mut self, bytes: Vec<u8>) {
-        self.bytes += bytes.len();
+        self.waits(bytes.len());
         self.chunks.push_back(Chunk {
             end: bytes.len(),
             log: bytes.into(),
@@ -97,6 +98,8 @@ impl Outbox {
 
     fn advance(&mut self, mut written: usize) {
         self.bytes -= written;
+        tally::sub(Figure::QueuedBytes, written as u64);
+        tally::add(Figure::SentBytes, written as u64);
         while let Some(chunk) = self.chunks.front_mut() {
             let rest = chunk.end - chunk.sent;
             if written < rest {
@@ -146,8 +149,21 @@ impl Outbox {
         self.recount();
     }
 
+    fn waits(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        tally::add(Figure::QueuedBytes, bytes as u64);
+    }
+
     fn recount(&mut self) {
-        self.bytes = self.chunks.iter().map(|chunk| chunk.end - chunk.sent).sum();
+        tally::sub(Figure::QueuedBytes, self.bytes as u64);
+        self.bytes = 0;
+        self.waits(self.chunks.iter().map(|chunk| chunk.end - chunk.sent).sum());
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        tally::sub(Figure::QueuedBytes, self.bytes as u64);
     }
 }
 

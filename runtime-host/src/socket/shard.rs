@@ -6,6 +6,7 @@ use super::mailbox::Mailbox;
 use super::timer::{Due, Tick, ticks};
 use super::{Application, Flow, Letter, Limits};
 use crate::hub::{ConnectionKey, Hub};
+use crate::metrics::tally::{self, Figure};
 use bytes::Bytes;
 use mio::{Events, Interest, Token};
 use sschat_protocol::close;
@@ -122,6 +123,7 @@ impl<A: Application> Shard<A> {
             }
             self.settle();
             self.bury();
+            tally::publish();
             if self.drain.is_some() && !more && self.connections.slab.is_empty() {
                 return;
             }
@@ -310,6 +312,7 @@ impl<A: Application> Shard<A> {
 
     /// The consumer fell behind: it is told to come back, and what it did not take is dropped.
     fn drop_slow(&mut self, key: ConnectionKey) {
+        tally::add(Figure::SlowConsumers, 1);
         self.turn(|application, turn| application.closed(key, turn));
         // Leaving its rooms may have put more on its account.
         self.hub.forget(key);

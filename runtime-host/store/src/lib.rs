@@ -8,6 +8,7 @@
 
 mod cache;
 mod counter;
+pub mod latency;
 mod limits;
 mod listeners;
 pub mod redis;

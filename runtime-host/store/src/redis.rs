@@ -41,6 +41,7 @@ mod writer;
 
 pub use inspect::{Inspection, inspect};
 
+use crate::latency::Latency;
 use crate::{ChangeListener, Store, locked};
 use shared::Shared;
 use space::RedisSpace;
@@ -136,6 +137,11 @@ impl RedisStore {
     /// made here, and of others as soon as the feed does.
     pub fn listen(&self, listener: Arc<dyn ChangeListener>) {
         self.shared.listeners.add(listener);
+    }
+
+    /// How long writes took, from the queue to Redis' answer.
+    pub fn commit_latency(&self) -> Arc<Latency> {
+        Arc::clone(&self.shared.latency)
     }
 
     /// Ends the connections. Calls of the store fail from then on, those under way too, and

@@ -19,6 +19,7 @@ mod writer;
 
 pub use connection::OpenError;
 
+use super::latency::Latency;
 use super::{ChangeListener, Store, StoreError, locked};
 use shared::{Shared, Space};
 use space::SqliteStore;
@@ -89,6 +90,11 @@ impl SqliteStores {
     /// disk each (none where every value written was there already).
     pub fn commits(&self) -> u64 {
         self.database.shared.commits.load(Ordering::Relaxed)
+    }
+
+    /// How long commits took, the flush to disk included.
+    pub fn commit_latency(&self) -> Arc<Latency> {
+        Arc::clone(&self.database.shared.latency)
     }
 
     /// Writes what waits in the queue, folds the log into the database file, closes it

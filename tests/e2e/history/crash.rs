@@ -74,5 +74,7 @@ async fn a_folder_belongs_to_one_host() {
     );
     let (status, text) = Host::refused(Options::new().state(folder.path())).await;
     assert!(!status.success());
-    assert!(text.contains("in use"), "{text}");
+    // It names the folder and says whose it is.
+    let wanted = format!("the state folder {} is in use", folder.path().display());
+    assert!(text.contains(&wanted), "{text}");
 }

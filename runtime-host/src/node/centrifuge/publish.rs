@@ -5,6 +5,7 @@ use super::{Done, Until};
 use crate::broker::receipts::Outcome;
 use crate::broker::{Channel, Refused};
 use crate::hub::ConnectionKey;
+use crate::metrics::tally::{self, Figure};
 use crate::node::Sessions;
 use crate::node::publish::Taken;
 use crate::policy::answer::Answer;
@@ -50,6 +51,7 @@ impl Sessions {
                     .is_some_and(|leave| leave.holds(&self.ends)))
         {
             let channel = Arc::clone(&place.channel);
+            tally::add(Figure::Held, 1);
             return self.speak_for(key, id, (&channel, message, &from), out, turn);
         }
         if !session.may_publish {

@@ -4,6 +4,7 @@ use super::lease::Lease;
 use super::link::Link;
 use super::writer::Operation;
 use crate::cache::ReadCache;
+use crate::latency::Latency;
 use crate::listeners::Listeners;
 use crate::{BATCH_BYTES_LIMIT, Change, StoreError};
 use std::sync::Arc;
@@ -38,6 +39,8 @@ pub(super) struct Shared {
     pub(super) cache: ReadCache,
     pub(super) listeners: Listeners,
     pub(super) lease: Lease,
+    /// From a write's entry into the queue to Redis' answer.
+    pub(super) latency: Arc<Latency>,
     /// Bounded in bytes by `room`.
     pub(super) queue: mpsc::UnboundedSender<Operation>,
     pub(super) room: Arc<Semaphore>,
@@ -60,6 +63,7 @@ impl Shared {
             cache: ReadCache::new()?,
             listeners: Listeners::default(),
             lease: Lease::new(),
+            latency: Arc::default(),
             queue,
             room: Arc::new(Semaphore::new(QUEUE_BYTES)),
             turn: Arc::default(),

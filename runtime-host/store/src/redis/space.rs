@@ -13,7 +13,10 @@ pub(super) struct RedisSpace(pub(super) Arc<Shared>);
 
 impl RedisSpace {
     async fn write(&self, bytes: usize, write: Write) -> Result<Outcome, StoreError> {
-        self.0.write(bytes, write).await?.settled().await
+        let begun = Instant::now();
+        let answer = self.0.write(bytes, write).await?;
+        self.0.latency.record(begun.elapsed());
+        answer.settled().await
     }
 }
 

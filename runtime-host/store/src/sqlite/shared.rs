@@ -3,6 +3,7 @@
 use super::connection::OpenError;
 use super::readers::Readers;
 use crate::cache::ReadCache;
+use crate::latency::Latency;
 use crate::listeners::Listeners;
 use crate::{Change, locked};
 use std::collections::HashMap;
@@ -16,6 +17,8 @@ pub(super) struct Shared {
     pub(super) readers: Readers,
     /// Transactions flushed to disk.
     pub(super) commits: AtomicU64,
+    /// How long transactions took to commit.
+    pub(super) latency: Arc<Latency>,
     /// By label. The manifest names them all, so they are few.
     spaces: Mutex<HashMap<String, Arc<Space>>>,
 }
@@ -38,6 +41,7 @@ impl Shared {
             cache: ReadCache::new().map_err(unusable)?,
             readers: Readers::open(path)?,
             commits: AtomicU64::new(0),
+            latency: Arc::default(),
             spaces: Mutex::default(),
         })
     }

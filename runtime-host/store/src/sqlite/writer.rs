@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 /// Operations in one transaction at most, so that the first does not wait long for the last.
@@ -195,7 +195,9 @@ impl Writer {
         }
         let written = || applied.iter().flat_map(|applied| &applied.written);
         self.shared.cache.begin(written());
+        let begun = Instant::now();
         let committed = transaction.commit();
+        self.shared.latency.record(begun.elapsed());
         self.shared.cache.end(written(), committed.is_ok());
         committed.map_err(Failure::Unknown)?;
         self.shared.commits.fetch_add(1, Ordering::Relaxed);

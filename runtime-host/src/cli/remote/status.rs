@@ -1,0 +1,84 @@
+//! `sschat status`: how a host is, and what the API key has there.
+
+use super::shown::{fields, print, print_json, said};
+use super::target::Target;
+use super::{Client, Failure, HostArgs};
+use clap::Args;
+use serde_json::{Value, json};
+
+/// `sschat status`.
+#[derive(Debug, Clone, Args)]
+pub struct StatusArgs {
+    /// Which.
+    #[command(flatten)]
+    pub host: HostArgs,
+}
+
+pub(super) fn run(args: &StatusArgs) -> anyhow::Result<()> {
+    let target = args.host.target()?;
+    let url = target.url.clone();
+    let anonymous = Client::anonymous(target.clone());
+    anonymous.call("GET", "/healthz")?;
+    let ready = anonymous.send("GET", "/readyz", &[], None)?;
+    let readiness = match ready.status {
+        200 => Ok(()),
+        _ => Err(anonymous.accept(&ready).err()),
+    };
+    let key = match &target.key {
+        Some(_) => Some(about_key(target)?),
+        None => None,
+    };
+    if args.host.json {
+        print_json(&json!({"url": url, "alive": true, "ready": readiness.is_ok(), "key": key}))?;
+    } else {
+        let yes = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
+        let mut rows = vec![
+            ("host", url),
+            ("alive", yes(true)),
+            ("ready", yes(readiness.is_ok())),
+        ];
+        match &key {
+            None => rows.push(("key", "none is given".to_owned())),
+            Some(key) => {
+                for name in ["app_id", "label", "require_token", "rule", "rooms", "users"] {
+                    rows.push((name, said(&key[name])));
+                }
+            }
+        }
+        print(&fields(&rows))?;
+    }
+    match readiness {
+        Ok(()) => Ok(()),
+        Err(why) => {
+            let why = why.map_or_else(String::new, |why| format!(": {why}"));
+            Err(Failure::Refused(format!("the host is not ready{why}")).into())
+        }
+    }
+}
+
+/// What the key stands for, and how much there is under it.
+fn about_key(target: Target) -> Result<Value, Failure> {
+    let client = Client::new(target)?;
+    let policy = client.call("GET", "/api/policy")?;
+    let count = |path: &str, field: &str| {
+        let page = client.call("GET", &format!("{path}?limit=1000"))?;
+        let ids = page["data"][field].as_array().map_or(0, Vec::len);
+        Ok::<_, Failure>(match page["data"]["next"].is_null() {
+            true => json!(ids),
+            false => json!(format!("more than {ids}")),
+        })
+    };
+    let path = format!(
+        "/api/register/{}",
+        super::client::percent_encoded(client.target().key()?.expose())
+    );
+    let shown = client.call("GET", &path)?;
+    Ok(json!({
+        "app_id": shown["app_id"],
+        "label": shown["label"],
+        "require_token": shown["require_token"],
+        "rule": policy["rule"],
+        "rooms": count("/api/room", "rooms")?,
+        "users": count("/api/user", "users")?,
+    }))
+}

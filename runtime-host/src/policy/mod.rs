@@ -7,6 +7,7 @@
 //! decision came about. The rules themselves are not here: they are the components'.
 
 pub mod answer;
+mod asking;
 pub mod explain;
 mod fence;
 pub mod grants;
@@ -22,6 +23,7 @@ use crate::wasm::authority::{self, AuthorityPool, Policies, Question, StoredPoli
 use crate::wasm::calls::{CallError, Reads};
 use crate::wasm::policy::{LoadError, Purpose};
 use answer::Answer;
+use asking::{Asked, ask};
 use memo::{Index, Memo, Verdict, Watcher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -199,6 +201,9 @@ impl Policy {
         });
         let expires = match &answer {
             Answer::Login(login) => answer::earlier(login.expires, until),
+            Answer::Rooms(heard, _) => heard
+                .iter()
+                .fold(until, |until, heard| answer::earlier(heard.expires, until)),
             _ => until,
         };
         verdict.fill(answer, expires);
@@ -348,52 +353,4 @@ impl Policy {
         touched.dedup();
         touched
     }
-}
-
-/// What a policy is asked about.
-struct Asked<'a> {
-    question: &'a Question,
-    plain: &'a authority::Answer,
-    tenant: &'a str,
-    configuration: &'a Arc<str>,
-}
-
-/// Asks one policy everything that concerns the question, each time in a fresh instance.
-async fn ask(
-    tenants: &Tenants,
-    asked: &Asked<'_>,
-    purpose: Purpose,
-    stored: &StoredPolicy,
-    first: Answer,
-    mut reads: Box<dyn Reads>,
-) -> Result<(Answer, Option<u64>), Undecided> {
-    let (mut answer, mut until) = (first, None);
-    let mut step = 0;
-    while let Some(hook) = answer::hook(asked.question, asked.plain, &answer, step) {
-        let policy = tenants.load(stored).await?;
-        let configuration = Arc::clone(asked.configuration);
-        let (ruling, back) = tenants
-            .pool
-            .call(
-                (asked.tenant, purpose),
-                policy,
-                hook.clone(),
-                configuration,
-                reads,
-            )
-            .await;
-        reads = back;
-        let ruling = ruling?;
-        until = answer::earlier(until, ruling.until);
-        answer = answer::refine(asked.question, answer, &hook, ruling);
-        if let Answer::Rewrite(payload) = &answer
-            && serde_json::from_str::<&serde_json::value::RawValue>(payload).is_err()
-        {
-            return Err(Undecided::Policy(
-                "it rewrote to what is no JSON".to_owned(),
-            ));
-        }
-        step += 1;
-    }
-    Ok((answer, until))
 }

@@ -1,7 +1,9 @@
 //! `/connection/websocket`: the Centrifuge protocol, in frames by hand; the official SDK drives it in [`sdk`].
 
 mod bad_input;
+mod passes;
 mod publications;
+mod rotation;
 mod sdk;
 mod subscriptions;
 mod tokens;

@@ -1,7 +1,7 @@
 //! Beginning a session, and what a change of its grant does to it.
 
 use super::refusals::{ends_login, keeps_out};
-use super::{Client, Done, Until};
+use super::{Client, Done, Until, tokens};
 use crate::clock::unix_now;
 use crate::hub::ConnectionKey;
 use crate::node::{Admission, Sessions};
@@ -11,9 +11,7 @@ use crate::socket::{Flow, Turn};
 use crate::wasm::authority::{Credential, Refusal};
 use serde::Deserialize;
 use sschat_protocol::centrifuge::session::{Millis, Session};
-use sschat_protocol::centrifuge::{
-    Connect, Connected, Disconnect, Failure, Format, Subscription, Unsubscribed,
-};
+use sschat_protocol::centrifuge::{Connect, Connected, Disconnect, Failure, Format, Subscription};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -34,6 +32,7 @@ impl Sessions {
             connect: 0,
             refresh: None,
             parked: None,
+            info: None,
             alarm: Millis::MAX,
         };
         if let Some(session) = self.session(key) {
@@ -78,6 +77,7 @@ impl Sessions {
         let Some(client) = self.client(key) else {
             return Ok(());
         };
+        client.info.clone_from(&admission.info);
         let (id, name) = (client.connect, client.name());
         let rooms = admission.channels.iter();
         let subs: Vec<_> = rooms
@@ -142,7 +142,8 @@ impl Sessions {
     ) {
         let subscribed = self.say(key, turn, |session, now, settings, out| {
             if !hears {
-                session.unsubscribe(room, &Unsubscribed::SERVER, out);
+                let why = tokens::taken_back(session, room);
+                session.unsubscribe(room, &why, out);
                 return Ok(false);
             }
             session.subscribe(now, settings, room, &Subscription::default(), out)
@@ -205,6 +206,7 @@ impl Sessions {
         let Some((id, _)) = client.refresh.take_if(reached) else {
             return;
         };
+        client.info.clone_from(&admission.info);
         let ttl = time_left(admission.expires);
         self.say(key, turn, |session, now, settings, out| {
             session.refreshed(now, settings, id, ttl, out);
@@ -220,7 +222,7 @@ impl Sessions {
 }
 
 /// Seconds until a login ends.
-fn time_left(expires: Option<u64>) -> Option<u32> {
+pub(super) fn time_left(expires: Option<u64>) -> Option<u32> {
     let left = |at: u64| u32::try_from(at.saturating_sub(unix_now())).unwrap_or(u32::MAX);
     expires.map(left)
 }

@@ -1,5 +1,6 @@
 //! Channels that a client names itself, beside the rooms that it is a member of.
 
+use super::connect::time_left;
 use super::refusals::failure;
 use super::{Done, Until};
 use crate::hub::ConnectionKey;
@@ -12,7 +13,7 @@ use sschat_protocol::centrifuge::{Failure, Subscribe, Subscription};
 use std::sync::Arc;
 
 impl Sessions {
-    /// Subscribes a client, if it may hear the room. Its token, if it brings one, grants nothing.
+    /// Subscribes a client, if it may hear the room, by itself or by the token that it brings.
     pub(super) fn subscribe(
         &mut self,
         key: ConnectionKey,
@@ -27,13 +28,16 @@ impl Sessions {
         let node = Arc::clone(&self.node);
         let room = &*wanted.channel;
         let mut decided = decided;
+        let pass = self.pass(key, &wanted.token);
         loop {
-            let question = |identity| Question::MayJoin(identity, room.to_owned());
+            let question = |identity| Question::MayJoin(identity, room.to_owned(), pass.clone());
             let Some(verdict) = self.verdict(key, question, ("", None), decided.take()) else {
                 return Done::Wait(Until::Verdict);
             };
-            let presence = match verdict.answer() {
-                Some(Answer::Rooms(heard, _)) => heard.first().is_some_and(|it| it.presence),
+            let (presence, expires) = match verdict.answer() {
+                Some(Answer::Rooms(heard, _)) => heard
+                    .first()
+                    .map_or((false, None), |it| (it.presence, it.expires)),
                 Some(Answer::No(refusal)) => return self.refused(key, id, &failure(refusal), out),
                 _ => return self.refused(key, id, &Failure::INTERNAL, out),
             };
@@ -45,10 +49,13 @@ impl Sessions {
             };
             let channel = node.channels.get(&who.tenant, room);
             // Where it ended since, it is asked again.
-            if node.grants.join(session.watcher, room, &verdict) {
+            if node
+                .grants
+                .join(session.watcher, (room, pass.clone()), &verdict)
+            {
                 session.joined += 1;
                 let heard = Heard { channel, presence };
-                self.hear(key, (id, wanted), &heard, out, turn);
+                self.hear(key, (id, wanted), (&heard, expires), out, turn);
                 return Done::Next;
             }
         }
@@ -58,11 +65,14 @@ impl Sessions {
         &mut self,
         key: ConnectionKey,
         (id, wanted): (u32, &Subscribe<'_>),
-        heard: &Heard,
+        (heard, expires): (&Heard, Option<u64>),
         out: &mut Vec<u8>,
         turn: &mut Turn<'_>,
     ) {
+        let ttl = time_left(expires);
         let result = Subscription {
+            expires: ttl.is_some(),
+            ttl: ttl.unwrap_or(0),
             was_recovering: wanted.recover,
             ..Subscription::default()
         };

@@ -13,6 +13,7 @@ pub mod browser;
 pub mod chat;
 pub mod deadline;
 pub mod host;
+pub mod keys;
 pub mod policy;
 pub mod raw;
 pub mod redis;

@@ -46,11 +46,11 @@ pub(crate) async fn verify<S: Read>(
     if signed_by_any(token, &wanted.keys) {
         return Ok(());
     }
-    if wanted.jwks_url.is_none() {
+    let Some(url) = &wanted.jwks_url else {
         return Err(INVALID);
-    }
+    };
     let told = store.get(&key::key_set(tenant)).await?;
-    let told = told.and_then(|bytes| serde_json::from_slice::<KeySet>(&bytes).ok());
+    let told = told.and_then(|kept| told_by(url, &kept));
     let Some(KeySet { keys }) = told else {
         return Err(UNKNOWN_KEY);
     };
@@ -66,6 +66,13 @@ pub(crate) async fn verify<S: Read>(
         Some(id) if !known(id) => Err(UNKNOWN_KEY),
         _ => Err(INVALID),
     }
+}
+
+/// What this server told. The address that was asked stands before it, in a line of its own:
+/// what another one told counts no more.
+fn told_by(url: &str, kept: &[u8]) -> Option<KeySet> {
+    let told = kept.strip_prefix(url.as_bytes())?.strip_prefix(b"\n")?;
+    serde_json::from_slice(told).ok()
 }
 
 /// Whether one of these keys signed it: the one that it names, or any where it names none.

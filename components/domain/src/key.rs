@@ -126,7 +126,7 @@ pub fn tokens(tenant: AppId) -> String {
     join!(tenant, "/tokens")
 }
 
-/// The public keys that the tenant's key server told: JSON text, and no record.
+/// What the tenant's key server told: its address in a line, then JSON text. No record.
 #[must_use]
 pub fn key_set(tenant: AppId) -> String {
     join!(tenant, "/tokens/keys")

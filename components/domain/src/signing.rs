@@ -163,7 +163,8 @@ pub async fn wanted<S: Read>(store: &S, tenant: AppId) -> Result<Tokens, Error> 
     Ok(tokens.unwrap_or_default())
 }
 
-/// Says what is wanted of tokens from now on. What a key server told before is dropped.
+/// Says what is wanted of tokens from now on. What a key server told stays, and counts while
+/// the same one is named.
 /// `false` if the tenant was deleted meanwhile.
 ///
 /// # Errors
@@ -171,9 +172,8 @@ pub async fn wanted<S: Read>(store: &S, tenant: AppId) -> Result<Tokens, Error> 
 /// A failing store.
 pub async fn want<S: Write>(store: &S, tenant: AppId, tokens: &Tokens) -> Result<bool, Error> {
     let at = key::tokens(tenant);
-    store.delete(&key::key_set(tenant)).await?;
     store.set(&at, encode(tokens)).await?;
-    Ok(!bury(store, tenant, vec![at, key::key_set(tenant)]).await?)
+    Ok(!bury(store, tenant, vec![at]).await?)
 }
 
 /// The record that says what is wanted of tokens, for a registration to write.

@@ -90,7 +90,7 @@ impl Policy {
             .await?;
         let took = began.elapsed();
         let of_tenant = Question::PoliciesOf(tenant.to_owned());
-        let policies = self.decide(of_tenant, &Occasion::default()).await?;
+        let policies = self.settle(of_tenant, &Occasion::default()).await?;
         let (policy, candidate) = match policies.answer() {
             Some(Answer::Policies(policies)) => {
                 let digest = |stored: &crate::wasm::authority::StoredPolicy| stored.digest.clone();

@@ -11,6 +11,7 @@ mod asking;
 pub mod explain;
 mod fence;
 pub mod grants;
+pub mod keys;
 mod losses;
 pub mod memo;
 mod sync;
@@ -49,6 +50,9 @@ pub enum Undecided {
     /// The tenant's policy can't be used.
     #[error("the policy can't be used: {0}")]
     Policy(String),
+    /// The key that signed a token is not known, and who would know it can't be asked.
+    #[error("the key of a token is not known: {0}")]
+    Keys(String),
     /// What it depends on changes faster than it can be read.
     #[error("the records of this decision change too fast")]
     Unsteady,
@@ -77,6 +81,8 @@ pub struct Policy {
     losses: losses::Losses,
     /// SHA-256 of the authority, where it is known.
     authority_digest: Option<String>,
+    /// Where public keys are fetched, if they are.
+    key_servers: Option<keys::KeyServers>,
     /// For the metrics.
     pub counters: Counters,
 }
@@ -99,6 +105,7 @@ impl Policy {
             comparisons: Arc::new(tokio::sync::Semaphore::new(COMPARISONS)),
             losses: losses::Losses::default(),
             authority_digest: None,
+            key_servers: None,
             counters: Counters::default(),
         }
     }
@@ -107,6 +114,13 @@ impl Policy {
     #[must_use]
     pub fn with_authority_digest(mut self, digest: String) -> Self {
         self.authority_digest = Some(digest);
+        self
+    }
+
+    /// Has public keys fetched from tenants' key servers.
+    #[must_use]
+    pub fn with_key_servers(mut self, servers: keys::KeyServers) -> Self {
+        self.key_servers = Some(servers);
         self
     }
 
@@ -137,6 +151,22 @@ impl Policy {
         if let Some(verdict) = self.recall(&question) {
             return Ok(verdict);
         }
+        let verdict = self.settle(question.clone(), occasion).await?;
+        if !self.learned(&question, verdict.answer()).await? {
+            return Ok(verdict);
+        }
+        self.settle(question, occasion).await
+    }
+
+    /// As [`Policy::decide`], by what is known here.
+    async fn settle(
+        &self,
+        question: Question,
+        occasion: &Occasion,
+    ) -> Result<Arc<Verdict>, Undecided> {
+        if let Some(verdict) = self.recall(&question) {
+            return Ok(verdict);
+        }
         // A policy that is suspended costs nobody a call of the authority.
         if let Some(suspended) = self.suspended(&question) {
             return Err(suspended.into());
@@ -144,7 +174,7 @@ impl Policy {
         for _ in 0..RACES {
             match self.compute(&question, occasion, None).await {
                 Ok(verdict) if verdict.holds() => {
-                    if verdict.is_shared() {
+                    if verdict.is_shared() && !keys::is_passing(verdict.answer()) {
                         self.memo.keep(question, Arc::clone(&verdict));
                     }
                     return Ok(verdict);

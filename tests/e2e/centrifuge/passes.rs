@@ -126,13 +126,9 @@ async fn a_subscription_is_refreshed_or_ends() {
         assert_eq!(line["push"]["unsubscribe"]["code"], 2501, "{line}");
         break;
     }
-    let say = |room: &str| {
-        app.rest.send(
-            "POST",
-            &format!("/api/room/{room}/message?apikey={}", app.key),
-            &[],
-            "7",
-        )
+    let say = async |room: &str| {
+        let path = format!("/api/room/{room}/message?apikey={}", app.key);
+        app.rest.send("POST", &path, &[], "7").await
     };
     say(&lost).await.expect(200);
     say(&kept).await.expect(200);

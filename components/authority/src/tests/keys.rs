@@ -7,6 +7,9 @@ use ring::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaKeyPair};
 use sschat_domain::signing::{self, Algorithm, Jwk, Tokens};
 use sschat_jws::{Key, parse_pem};
 
+/// Where keys are told.
+const URL: &str = "https://keys.example/set";
+
 /// A key of this test alone, in PKCS #8.
 const RSA: &[u8] = include_bytes!("../../../../tests/keys/rsa.p8");
 
@@ -96,7 +99,8 @@ impl World {
 
     fn tell(&self, tenant: &Tenant, keys: &Value) {
         let at = sschat_domain::key::key_set(tenant.id);
-        self.store.put(&at, keys.to_string().as_bytes());
+        let kept = format!("{URL}\n{keys}");
+        self.store.put(&at, kept.as_bytes());
     }
 }
 
@@ -281,7 +285,7 @@ fn a_key_server_tells_keys_by_their_names() {
     let user = world.user(&app, 1);
     let claims = json!({"sub": user, "app": app.id});
     let (one, two) = (Signer::p256(), Signer::rsa());
-    let jwks_url = Some("https://keys.example/set".to_owned());
+    let jwks_url = Some(URL.to_owned());
     world.want(
         &app,
         &Tokens {
@@ -324,6 +328,17 @@ fn a_key_server_tells_keys_by_their_names() {
         world.by_token(None, &token),
         Err("unknown_signing_key"),
         "it is told no more"
+    );
+    let at = sschat_domain::key::key_set(app.id);
+    let elsewhere = format!(
+        "https://keys.example/se\n{}",
+        json!({"keys": [one.public(None)]})
+    );
+    world.store.put(&at, elsewhere.as_bytes());
+    assert_eq!(
+        world.by_token(None, &token),
+        Err("unknown_signing_key"),
+        "another server told it"
     );
     for nonsense in [json!([]), json!({"keys": 1}), json!("x")] {
         world.tell(&app, &nonsense);

@@ -14,6 +14,7 @@ pub mod chat;
 pub mod command;
 pub mod deadline;
 pub mod host;
+pub mod keys;
 pub mod policy;
 pub mod raw;
 pub mod redis;

@@ -10,6 +10,7 @@ use crate::broker::{Broker, Channels};
 use crate::cli::{COMPILE, RuntimeArgs};
 use crate::config::Config;
 use crate::desk::PolicyDesk;
+use crate::fetch::Fetcher;
 use crate::http::rooms::Backend;
 use crate::http::upgrade::{self, Adopt, Upgraded};
 use crate::http::{Bound, Parts, Server};
@@ -21,6 +22,7 @@ use crate::mount;
 use crate::node::{self, Node, Opening, Post, Reach, Sessions};
 use crate::policy::Policy;
 use crate::policy::grants::Grants as StandingGrants;
+use crate::policy::keys::KeyServers;
 use crate::policy::tenants::Tenants;
 use crate::policy::trace::Connection;
 use crate::socket::{self, Prepared, Shards};
@@ -31,7 +33,6 @@ use crate::wasm::policy::{PolicyPool, Workshop};
 use anyhow::{Context, bail};
 use sschat_history::History;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use stores::OpenStores;
@@ -88,7 +89,7 @@ impl App {
         let Some(state) = stores.labels.get(&label).cloned() else {
             bail!(mount::unknown_label(&label));
         };
-        let policy = open_policy(authority, &engines, state_dir, &state)?;
+        let policy = open_policy(authority, &engines, config, &state)?;
         let desk = Arc::new(PolicyDesk(Arc::clone(&policy)));
         let Joined {
             shards,
@@ -165,6 +166,7 @@ impl App {
     /// Serves until `stop` resolves, then ends in order.
     pub async fn serve(self, bound: Bound, stop: impl Future<Output = ()>, drain: Duration) {
         self.server.start_sweeps();
+        self.policy.start_refreshing();
         let (begin, begun) = tokio::sync::oneshot::channel();
         let shards = Arc::clone(&self.shards);
         let drained = tokio::spawn(async move {
@@ -258,15 +260,20 @@ fn open_authority(manifest: &Manifest, engines: &Engines) -> anyhow::Result<Auth
 fn open_policy(
     authority: Authority,
     engines: &Engines,
-    state_dir: &Path,
+    config: &Config,
     state: &Arc<dyn Store>,
 ) -> anyhow::Result<Arc<Policy>> {
     let program = std::env::current_exe().context("cannot find this program's file")?;
-    let workshop = Workshop::new(engines, program, &[COMPILE], state_dir.join(CACHE));
+    let workshop = Workshop::new(engines, program, &[COMPILE], config.state_dir.join(CACHE));
     let pool = PolicyPool::new().context("cannot start the threads for policies")?;
     let tenants = Tenants::new(pool, workshop, Arc::clone(state));
     let policy = Policy::new(authority.pool, tenants, Arc::clone(state), MEMO);
-    Ok(Arc::new(policy.with_authority_digest(authority.digest)))
+    let servers = KeyServers::new(Fetcher::new(config.private_key_servers));
+    Ok(Arc::new(
+        policy
+            .with_authority_digest(authority.digest)
+            .with_key_servers(servers),
+    ))
 }
 
 /// What policy, broker and shards are once they are joined.

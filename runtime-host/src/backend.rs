@@ -128,7 +128,7 @@ impl RoomBackend {
                     tenant: tenant.to_owned(),
                     user: whose.user.to_owned(),
                 };
-                let question = Question::MayJoin(identity, room.to_owned());
+                let question = Question::MayJoin(identity, room.to_owned(), None);
                 let decided = self.policy.decide(question, &Occasion::default()).await?;
                 if let Some(Answer::No(refusal)) = decided.answer() {
                     return Err(declined(StatusCode::FORBIDDEN, "denied", &refusal.reason));

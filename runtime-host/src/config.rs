@@ -67,6 +67,8 @@ pub struct Config {
     pub compression: bool,
     /// How rooms' publications are kept.
     pub history: HistorySettings,
+    /// Whether key servers may have private addresses, and speak HTTP.
+    pub private_key_servers: bool,
     /// Whether `/websocket/echo` exists.
     pub debug_endpoints: bool,
     /// How long requests and sessions have to end when the host stops.
@@ -194,6 +196,7 @@ impl Config {
             origins: Origins::new(allowed),
             compression: args.compression.or(settings.compression).unwrap_or(false),
             history: history(args, settings)?,
+            private_key_servers: args.private_key_servers,
             debug_endpoints: args.debug_endpoints,
             drain: args.drain,
         })

@@ -120,7 +120,7 @@ fn question(tenant: &str, parameters: &HashMap<String, String>) -> Result<Questi
             token: None,
         }),
         "rooms" => Question::Rooms(who, None),
-        "join" => Question::MayJoin(who, parameter("room")?),
+        "join" => Question::MayJoin(who, parameter("room")?, None),
         "publish" => Question::MayPublish(who, parameter("room")?),
         "see" => Question::MaySee(who, parameter("other")?),
         _ => {

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 mod desk;
 mod digest;
+mod fetch;
 pub mod http;
 pub mod hub;
 pub mod manifest;

@@ -2,7 +2,7 @@
 
 mod calls;
 
-use calls::{check_policies, check_rooms};
+use calls::{check_policies, check_rooms, check_tokens};
 use serde_json::Value;
 use sschat_tests::schema::faults;
 use sschat_tests::{Answer, App, Host, Options, Rest};
@@ -130,6 +130,10 @@ async fn every_route_is_in_it() {
         ("post", "/api/register"),
         ("get", "/api/register/{api_key}"),
         ("delete", "/api/register/{api_key}"),
+        ("post", "/api/register/{api_key}/secret"),
+        ("delete", "/api/register/{api_key}/secret"),
+        ("get", "/api/register/{api_key}/tokens"),
+        ("put", "/api/register/{api_key}/tokens"),
         ("post", "/api/register/-/sweep"),
         ("get", "/api/room"),
         ("post", "/api/room"),
@@ -319,6 +323,7 @@ async fn real_answers_match_it() {
         "showKey",
         &app.rest.get(&format!("/api/register/{labelled}")).await,
     );
+    check_tokens(&mut judge, &app).await;
     check_policies(&mut judge, &app).await;
     check_rooms(&mut judge, &app).await;
     judge.check("deleteKey", &app.rest.call("DELETE", &key_path).await);

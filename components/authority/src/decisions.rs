@@ -4,12 +4,14 @@
 //! the answer may depend on it.
 
 use crate::name::Name;
+use crate::pass;
 use sschat_domain::access::{self, Components};
 use sschat_domain::membership::Pair;
 use sschat_domain::record::{Component, Rule};
 use sschat_domain::{ApiKey, AppId, Error, Page, Read, RoomId, key, tenant};
 
 pub use crate::login::{Credential, Login, log_in};
+pub use crate::pass::{Joined, Pass};
 
 /// The longest name of a room that the rule `open` accepts, in bytes.
 pub const ROOM_LIMIT: usize = 128;
@@ -49,6 +51,15 @@ pub struct Policies {
     pub configuration: String,
 }
 
+/// A server that tells public keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyServer {
+    /// Where it tells them.
+    pub url: String,
+    /// The key at which what it told is kept.
+    pub keep_at: String,
+}
+
 /// An uploaded component, as the store has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
@@ -59,10 +70,12 @@ pub struct Stored {
 }
 
 pub(crate) const UNKNOWN_USER: Refusal = refusal("unknown_user", "There is no such user.");
-const NOT_A_MEMBER: Refusal = refusal("not_a_member", "The user is not a member of that room.");
+pub(crate) const NOT_A_MEMBER: Refusal =
+    refusal("not_a_member", "The user is not a member of that room.");
 const NOT_VISIBLE: Refusal = refusal("not_visible", "The two users share no room.");
 const UNKNOWN_KEY: Refusal = refusal("unknown_key", "There is no such API key.");
 const UNKNOWN_APP: Refusal = refusal("unknown_app", "There is no such app.");
+const NO_KEY_SERVER: Refusal = refusal("no_key_server", "The app names no key server.");
 const UNKNOWN_ROOM: Refusal = refusal("unknown_room", "There is no such room.");
 
 /// One page of the rooms that `who` is subscribed to.
@@ -88,13 +101,25 @@ pub async fn rooms<S: Read>(
     })
 }
 
-/// Whether `who` may hear `room`: a member, or, with the rule `open`, anybody.
+/// Whether `who` may hear `room`: a member, or, with the rule `open`, anybody; or whoever
+/// presents a token for it.
 ///
 /// # Errors
 ///
 /// Why it is refused.
-pub async fn may_join<S: Read>(store: &S, who: &Identity, room: &str) -> Result<(), Refusal> {
-    may_enter(store, who, room).await
+pub async fn may_join<S: Read>(
+    store: &S,
+    clock: &impl Clock,
+    who: &Identity,
+    room: &str,
+    pass: Option<Pass<'_>>,
+) -> Result<Joined, Refusal> {
+    match pass {
+        Some(pass) => pass::admits(store, clock, who, room, pass).await,
+        None => may_enter(store, who, room)
+            .await
+            .map(|()| Joined::default()),
+    }
 }
 
 /// Whether `who` may publish in `room`: where it may hear.
@@ -159,6 +184,20 @@ pub async fn has_room<S: Read>(store: &S, tenant: &str, room: &str) -> Result<()
         Err(_) => names_a_room(room) && access::is_open(store, tenant).await?,
     };
     if has { Ok(()) } else { Err(UNKNOWN_ROOM) }
+}
+
+/// Where the tenant's key server tells its public keys, and at which key they are kept.
+///
+/// # Errors
+///
+/// Where it has none.
+pub async fn keys_of<S: Read>(store: &S, tenant: &str) -> Result<KeyServer, Refusal> {
+    let tenant: AppId = tenant.parse().map_err(|_| UNKNOWN_APP)?;
+    let url = access::key_server(store, tenant).await?;
+    Ok(KeyServer {
+        url: url.ok_or(NO_KEY_SERVER)?,
+        keep_at: key::key_set(tenant),
+    })
 }
 
 /// What the tenant uploaded.
@@ -234,7 +273,7 @@ async fn may_enter<S: Read>(store: &S, who: &Identity, room: &str) -> Result<(),
 }
 
 /// Whether a room may be called so: printable ASCII without spaces and slashes.
-fn names_a_room(text: &str) -> bool {
+pub(crate) fn names_a_room(text: &str) -> bool {
     let printable = |byte: u8| byte.is_ascii_graphic() && byte != b'/';
     (1..=ROOM_LIMIT).contains(&text.len()) && text.bytes().all(printable)
 }

@@ -41,6 +41,8 @@ impl Guest for Authority {
                 user: login.who.user.to_string(),
             },
             expires: login.expires,
+            info: login.info,
+            channels: login.channels,
         })
     }
 
@@ -56,8 +58,20 @@ impl Guest for Authority {
         })
     }
 
-    fn may_join(who: types::Identity, room: String) -> Result<(), types::Refusal> {
-        run(decisions::may_join(&State, &identity(&who)?, &room))
+    fn may_join(
+        who: types::Identity,
+        room: String,
+        pass: Option<types::Pass>,
+    ) -> Result<types::Joined, types::Refusal> {
+        let who = identity(&who)?;
+        let pass = pass.as_ref().map(|pass| decisions::Pass {
+            token: &pass.token,
+            client: &pass.client,
+        });
+        let joined = run(decisions::may_join(&State, &HostClock, &who, &room, pass))?;
+        Ok(types::Joined {
+            expires: joined.expires,
+        })
     }
 
     fn may_publish(who: types::Identity, room: String) -> Result<(), types::Refusal> {
@@ -76,6 +90,14 @@ impl Guest for Authority {
     fn tenant_of_key(api_key: String) -> Result<String, types::Refusal> {
         let tenant = run(decisions::tenant_of_key(&State, &api_key))?;
         Ok(tenant.to_string())
+    }
+
+    fn keys_of(tenant: String) -> Result<types::KeyServer, types::Refusal> {
+        let server = run(decisions::keys_of(&State, &tenant))?;
+        Ok(types::KeyServer {
+            url: server.url,
+            keep_at: server.keep_at,
+        })
     }
 
     fn policies_of(tenant: String) -> Result<types::Policies, types::Refusal> {

@@ -7,12 +7,14 @@
 //! call. The records are read by `sschat-domain`, the same code that writes them.
 //! Absent on purpose: any write, any other import, any log line.
 
+pub mod claims;
 pub mod decisions;
 #[cfg(target_family = "wasm")]
 mod guest;
 pub mod login;
 pub mod name;
-pub mod token;
+pub mod pass;
+mod proof;
 
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,13 @@
 //! Who a login is.
 
+use crate::claims::{Claims, Common, INVALID};
 use crate::decisions::{Clock, Identity, Refusal, UNKNOWN_USER, refusal};
 use crate::name::Name;
-use crate::token::{self, Unverified};
-use sschat_domain::access::{self, Standing};
+use crate::proof::verify;
+use sschat_domain::access;
 use sschat_domain::record::{App, Rule};
 use sschat_domain::{AppId, Read};
+use sschat_jws::Unverified;
 
 /// What a connection presents to log in.
 #[derive(Debug, Clone, Copy, Default)]
@@ -25,6 +27,11 @@ pub struct Login {
     pub who: Identity,
     /// When it ends, in seconds since the Unix epoch.
     pub expires: Option<u64>,
+    /// What is shown of it to others: JSON.
+    pub info: Option<String>,
+    /// The rooms that the token names. Each is asked about like one that a session
+    /// names itself.
+    pub channels: Vec<String>,
 }
 
 const TOKEN_REQUIRED: Refusal = refusal(
@@ -94,7 +101,12 @@ fn without_token(app: &App, tenant: AppId, user: Name) -> Result<Login, Refusal>
         return Err(TOKEN_REQUIRED);
     }
     let who = Identity { tenant, user };
-    Ok(Login { who, expires: None })
+    Ok(Login {
+        who,
+        expires: None,
+        info: None,
+        channels: Vec::new(),
+    })
 }
 
 async fn by_token<S: Read>(
@@ -105,53 +117,41 @@ async fn by_token<S: Read>(
     user: Option<&str>,
 ) -> Result<Login, Refusal> {
     let unverified = Unverified::parse(token)?;
+    let (claims, common): (Claims, Common) = (unverified.claims()?, unverified.claims()?);
     // What the token says is used to find the secret, and believed only once
     // that secret has verified it.
-    let tenant = token_tenant(&unverified, app)?;
-    let subject = unverified.claims.subject().ok_or(token::INVALID)?;
-    let standing = access::standing(store, tenant, subject.id()).await?;
-    let Standing {
-        app: Some(app),
-        registered,
-        rule,
-    } = standing
-    else {
-        return Err(token::INVALID);
-    };
-    verify(&unverified, &app)?;
-    if rule != Rule::Open && subject.id().is_none() {
-        return Err(token::INVALID);
+    let tenant = token_tenant(&claims, app)?;
+    let subject = common.subject().ok_or(INVALID)?;
+    let bearing = access::bearing(store, tenant, subject.id()).await?;
+    let bearing = bearing.ok_or(INVALID)?;
+    verify(store, tenant, &unverified, &bearing).await?;
+    let open = bearing.rule == Rule::Open;
+    if !open && subject.id().is_none() {
+        return Err(INVALID);
     }
-    let expires = unverified.claims.check_times(clock)?;
+    let expires = common.check(&bearing.tokens, clock)?;
     let repeated = user.is_none_or(|user| Name::parse(user).as_ref() == Some(&subject));
-    if !(registered || rule == Rule::Open) || !repeated {
+    if !(bearing.registered || open) || !repeated {
         return Err(UNKNOWN_USER);
     }
     let who = Identity {
         tenant,
         user: subject,
     };
-    Ok(Login { who, expires })
+    let info = common.info.as_ref().map(|info| info.get().to_owned());
+    Ok(Login {
+        who,
+        expires,
+        info,
+        channels: claims.channels()?,
+    })
 }
 
 /// The tenant: what the connection names and what the token claims must agree.
-fn token_tenant(unverified: &Unverified<'_>, app: Option<&str>) -> Result<AppId, Refusal> {
-    let claimed = unverified.claims.app.as_deref();
-    match (app, claimed) {
-        (Some(app), Some(claimed)) if app != claimed => Err(token::INVALID),
-        (Some(app), _) | (None, Some(app)) => app.parse().map_err(|_| token::INVALID),
-        (None, None) => Err(token::INVALID),
-    }
-}
-
-fn verify(unverified: &Unverified<'_>, app: &App) -> Result<(), Refusal> {
-    let secrets = &app.secrets;
-    let verified = secrets
-        .iter()
-        .any(|secret| unverified.signed_with(secret.expose().as_bytes()));
-    if verified {
-        Ok(())
-    } else {
-        Err(token::INVALID)
+fn token_tenant(claims: &Claims, app: Option<&str>) -> Result<AppId, Refusal> {
+    match (app, claims.app.as_deref()) {
+        (Some(app), Some(claimed)) if app != claimed => Err(INVALID),
+        (Some(app), _) | (None, Some(app)) => app.parse().map_err(|_| INVALID),
+        (None, None) => Err(INVALID),
     }
 }

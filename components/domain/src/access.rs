@@ -4,8 +4,9 @@ use crate::id::{AppId, RoomId, UserId};
 use crate::key;
 use crate::kv::{Error, Read, decode_counter};
 use crate::membership::Pair;
-use crate::record::{App, Component, Member, Place, Pointer, Policy, Rule, decode_at};
+use crate::record::{App, Component, Member, Place, Pointer, Policy, Rule, Secret, decode_at};
 use crate::roster::{Page, Roster, cursor, first_slot};
+use crate::signing::{self, Tokens};
 
 /// The most slots in one page of [`rooms`], and in one step of [`shared_rooms`].
 pub const SLOTS_PER_STEP: u64 = 100;
@@ -22,6 +23,21 @@ pub struct Standing {
     pub registered: bool,
     /// The tenant's rule.
     pub rule: Rule,
+}
+
+/// What a token is judged by.
+#[derive(Debug, Clone)]
+pub struct Bearing {
+    /// The tenant's record.
+    pub app: App,
+    /// Whether the tenant has the user; not so where none was asked for.
+    pub registered: bool,
+    /// The tenant's rule.
+    pub rule: Rule,
+    /// The secrets that count.
+    pub secrets: Vec<Secret>,
+    /// What else the tenant wants of tokens.
+    pub tokens: Tokens,
 }
 
 /// The components that a tenant uploaded.
@@ -80,6 +96,50 @@ pub async fn standing<S: Read>(
         registered: values.get(2).is_some(),
         rule: rule(&keys[1], values.get(1))?,
     })
+}
+
+/// What a token of this user is judged by, or `None` where the tenant does not exist.
+///
+/// # Errors
+///
+/// A failing store, or a record of a newer version.
+pub async fn bearing<S: Read>(
+    store: &S,
+    tenant: AppId,
+    user: Option<UserId>,
+) -> Result<Option<Bearing>, Error> {
+    let mut keys = vec![key::app(tenant), key::policy(tenant), key::tokens(tenant)];
+    keys.extend(signing::secret_keys(tenant));
+    keys.extend(user.map(|user| key::user(tenant, user)));
+    let values = Values::read(store, &keys).await?;
+    let Some(app) = decode_at::<App>(&keys[0], values.get(0))? else {
+        return Ok(None);
+    };
+    let places = 3..3 + signing::PLACES as usize;
+    let tokens: Option<Tokens> = decode_at(&keys[2], values.get(2))?;
+    Ok(Some(Bearing {
+        registered: values.get(places.end).is_some(),
+        rule: rule(&keys[1], values.get(1))?,
+        secrets: match values.0.get(places.clone()) {
+            Some(values) => signing::valid(&app, &keys[places], values)?,
+            None => Vec::new(),
+        },
+        tokens: tokens.unwrap_or_default(),
+        app,
+    }))
+}
+
+/// Where the tenant's key server tells its public keys, if it has one.
+///
+/// # Errors
+///
+/// A failing store, or a record of a newer version.
+pub async fn key_server<S: Read>(store: &S, tenant: AppId) -> Result<Option<String>, Error> {
+    let keys = [key::app(tenant), key::tokens(tenant)];
+    let values = Values::read(store, &keys).await?;
+    let tokens: Option<Tokens> = decode_at(&keys[1], values.get(1))?;
+    let url = tokens.and_then(|tokens| tokens.jwks_url);
+    Ok(url.filter(|_| values.get(0).is_some()))
 }
 
 /// Whether the tenant exists and its rule is [`Rule::Open`].

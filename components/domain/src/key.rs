@@ -110,6 +110,28 @@ pub fn policy_config(tenant: AppId) -> String {
     join!(tenant, "/policy/config")
 }
 
+/// A place for a secret that signs tokens; they are used in turn.
+pub(crate) fn secret(tenant: AppId, place: u64) -> String {
+    join!(tenant, "/secret/", place)
+}
+
+/// How often the tenant's secret was rotated.
+pub(crate) fn rotations(tenant: AppId) -> String {
+    join!(tenant, "/secrets")
+}
+
+/// What the tenant wants of tokens.
+#[must_use]
+pub fn tokens(tenant: AppId) -> String {
+    join!(tenant, "/tokens")
+}
+
+/// What the tenant's key server told: its address in a line, then JSON text. No record.
+#[must_use]
+pub fn key_set(tenant: AppId) -> String {
+    join!(tenant, "/tokens/keys")
+}
+
 /// A part of an uploaded component.
 #[must_use]
 pub fn component_chunk(tenant: AppId, upload: u64, chunk: u64) -> String {

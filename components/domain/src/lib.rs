@@ -13,6 +13,7 @@
 //! - [`membership`]: rooms ↔ users.
 //! - [`tenant`]: registration, authentication, creation of rooms and users.
 //! - [`policy`]: the rule and the components that a tenant chose.
+//! - [`signing`]: the secrets and public keys that user tokens are held against.
 //! - [`upload`]: how such a component gets in.
 //! - [`removal`]: deletion in bounded steps that survive a crash.
 //! - [`access`]: read-only questions of the authority, with batched reads.
@@ -31,6 +32,7 @@ pub mod removal;
 mod ring;
 pub mod roster;
 mod settle;
+pub mod signing;
 pub mod tenant;
 pub mod upload;
 

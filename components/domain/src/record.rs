@@ -57,7 +57,8 @@ pub struct App {
     /// Whether a bare user id is refused as a login.
     #[serde(default)]
     pub require_token: bool,
-    /// The keys that sign user tokens; any of them is accepted.
+    /// The secret that the registration made. What came after it is in
+    /// [`crate::signing`].
     pub secrets: Vec<Secret>,
 }
 

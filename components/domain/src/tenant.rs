@@ -10,6 +10,7 @@ use crate::kv::{Error, Read, Write};
 use crate::membership::SLOTS_PER_PAGE;
 use crate::record::{App, Named, Pointer, Slot, decode_at, encode, load};
 use crate::roster::{Claim, Page, Peer, Roster, cursor, first_slot};
+use crate::signing::{self, Tokens};
 
 /// A tenant whose key was presented, and its record.
 #[derive(Debug, Clone)]
@@ -26,11 +27,26 @@ pub struct Tenant {
 ///
 /// A failing store.
 pub async fn register<S: Write>(store: &S, id: AppId, app: &App) -> Result<(), Error> {
+    register_with(store, id, app, None).await
+}
+
+/// As [`register`], with what the tenant wants of tokens.
+///
+/// # Errors
+///
+/// A failing store.
+pub async fn register_with<S: Write>(
+    store: &S,
+    id: AppId,
+    app: &App,
+    tokens: Option<&Tokens>,
+) -> Result<(), Error> {
     let pointer = encode(&Pointer { tenant: id });
-    let entries = vec![
+    let mut entries = vec![
         (key::key_pointer(&app.key), pointer),
         (key::app(id), encode(app)),
     ];
+    entries.extend(tokens.map(|tokens| signing::entry(id, tokens)));
     store.set_many(entries).await
 }
 

@@ -1,13 +1,19 @@
 //! `/api/register`: who is a tenant.
 //!
 //! Registers, shows and deletes API keys, and lets the host finish what a deletion
-//! left to do. Who may register is the manifest's word (variables `registration`
+//! left to do; rotates their secrets, and keeps what they want of user tokens
+//! ([`tokens`]). Who may register is the manifest's word (variables `registration`
 //! and `admin_token`). The rules of the data are `sschat-domain`'s.
 
 use serde::{Deserialize, Serialize};
 use sschat_domain::record::{App, Secret};
+use sschat_domain::tenant::Tenant;
 use sschat_domain::{ApiKey, AppId, removal, tenant};
 use sschat_rest::{Answer, Host, Method, Outcome, Refusal, Request, Route};
+
+mod tokens;
+
+use tokens::Wanted;
 
 /// The longest label, in characters.
 const LABEL_LIMIT: usize = 200;
@@ -20,6 +26,7 @@ sschat_rest::component!(super::handle);
 struct Wishes {
     label: Option<String>,
     require_token: bool,
+    tokens: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 #[derive(Serialize)]
@@ -66,6 +73,12 @@ pub async fn handle<H: Host>(host: &H, request: &Request) -> Outcome {
         (Route::One(key), Method::Get) => show(host, key).await,
         (Route::One(key), Method::Delete) => delete(host, key).await,
         (Route::One(_), _) => Err(Refusal::MethodNotAllowed("GET, HEAD, DELETE")),
+        (Route::Two(key, "secret"), Method::Post) => tokens::rotate(host, key).await,
+        (Route::Two(key, "secret"), Method::Delete) => tokens::retire(host, key).await,
+        (Route::Two(_, "secret"), _) => Err(Refusal::MethodNotAllowed("POST, DELETE")),
+        (Route::Two(key, "tokens"), Method::Get) => tokens::show(host, key).await,
+        (Route::Two(key, "tokens"), Method::Put) => tokens::want(host, key, &request.body).await,
+        (Route::Two(_, "tokens"), _) => Err(Refusal::MethodNotAllowed("GET, HEAD, PUT")),
         _ => Err(Refusal::NoSuchKey),
     }
 }
@@ -73,6 +86,7 @@ pub async fn handle<H: Host>(host: &H, request: &Request) -> Outcome {
 async fn register<H: Host>(host: &H, request: &Request) -> Outcome {
     may_register(host, request).await?;
     let wishes = wishes(&request.body)?;
+    let tokens = wishes.tokens.map(Wanted::parse).transpose()?;
     let api_key = ApiKey::from_random(host.random());
     let app_id = AppId::from_random(host.random());
     let secret = Secret::from_random(host.random());
@@ -82,7 +96,7 @@ async fn register<H: Host>(host: &H, request: &Request) -> Outcome {
         require_token: wishes.require_token,
         secrets: vec![secret.clone()],
     };
-    tenant::register(host.store()?, app_id, &app).await?;
+    tenant::register_with(host.store()?, app_id, &app, tokens.as_ref()).await?;
     Answer::created(&Registered {
         status: "ok",
         api_key: api_key.to_string(),
@@ -91,10 +105,15 @@ async fn register<H: Host>(host: &H, request: &Request) -> Outcome {
     })
 }
 
-async fn show<H: Host>(host: &H, key: &str) -> Outcome {
+/// The tenant whose key stands in the path.
+async fn named<H: Host>(host: &H, key: &str) -> Result<Tenant, Refusal> {
     let parsed: ApiKey = key.parse().map_err(|_| Refusal::NoSuchKey)?;
     let tenant = tenant::authenticate(host.store()?, &parsed).await?;
-    let tenant = tenant.ok_or(Refusal::NoSuchKey)?;
+    tenant.ok_or(Refusal::NoSuchKey)
+}
+
+async fn show<H: Host>(host: &H, key: &str) -> Outcome {
+    let tenant = named(host, key).await?;
     Answer::ok(&Shown {
         status: "ok",
         api_key: key,
@@ -165,7 +184,7 @@ fn wishes(body: &[u8]) -> Result<Wishes, Refusal> {
     }
     let bad = Refusal::BadRequest {
         code: "bad_body",
-        msg: r#"the body is an object {"label"?: text, "require_token"?: true or false}"#,
+        msg: r#"the body is an object {"label"?: text, "require_token"?: true or false, "tokens"?: object}"#,
     };
     // The parser would take an array as an object without names.
     if !body.starts_with(b"{") {

@@ -127,6 +127,10 @@ pub struct UpArgs {
     /// what asking costs. On a loopback address only.
     #[arg(long, hide = true, env = "SSCHAT_UNDECIDED", value_parser = BoolishValueParser::new())]
     pub undecided: bool,
+    /// Fetch the public keys of user tokens from private addresses and by plain HTTP too. Whoever
+    /// registers names the address, so leave this off where strangers do.
+    #[arg(long, env = "SSCHAT_PRIVATE_KEY_SERVERS", value_parser = BoolishValueParser::new())]
+    pub private_key_servers: bool,
     /// Serve /websocket/echo too.
     #[arg(long, env = "SSCHAT_DEBUG_ENDPOINTS", value_parser = BoolishValueParser::new())]
     pub debug_endpoints: bool,

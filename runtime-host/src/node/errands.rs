@@ -9,7 +9,7 @@ use crate::hub::ConnectionKey;
 use crate::policy::answer::Answer;
 use crate::policy::memo::Verdict;
 use crate::socket::Turn;
-use sschat_protocol::centrifuge::{Disconnect, Unsubscribed};
+use sschat_protocol::centrifuge::Disconnect;
 use sschat_protocol::seed;
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -174,7 +174,7 @@ impl Sessions {
             return true;
         }
         // Ended since: then it may not hear it any more.
-        if !node.grants.join(watcher, &channel.room, verdict) {
+        if !node.grants.join(watcher, (&channel.room, None), verdict) {
             return false;
         }
         if let Some(session) = self.session(key) {
@@ -210,7 +210,7 @@ impl Sessions {
         let who = self.present(key);
         self.tell_leaving(who.as_ref(), &place);
         if self.is_client(key) {
-            self.end_subscription(key, (room, &Unsubscribed::SERVER), turn);
+            self.end_subscription(key, room, turn);
         } else {
             self.answer(key, turn, |out| seed::membership(out, false, room));
         }

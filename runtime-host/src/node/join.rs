@@ -39,14 +39,14 @@ impl Sessions {
             return self.refuse(key, turn, ErrorCode::Limit.as_str(), text);
         }
         let watcher = session.watcher;
-        let question = |identity| Question::MayJoin(identity, room.to_owned());
+        let question = |identity| Question::MayJoin(identity, room.to_owned(), None);
         let Some(verdict) = self.verdict(key, question, (text, None), decided) else {
             return Flow::Pause;
         };
         match verdict.answer() {
             Some(Answer::Rooms(heard, _)) => {
                 // Ended since: asked again.
-                if !node.grants.join(watcher, room, &verdict) {
+                if !node.grants.join(watcher, (room, None), &verdict) {
                     return self.join(key, room, text, None, turn);
                 }
                 let heard = Heard {

@@ -10,7 +10,7 @@ use crate::policy::memo::Watcher;
 use crate::policy::trace::Connection;
 use crate::socket::{Flow, Turn};
 use crate::wasm::authority::{Credential, Refusal};
-use sschat_protocol::centrifuge::{Disconnect, Unsubscribed};
+use sschat_protocol::centrifuge::Disconnect;
 use sschat_protocol::close;
 use sschat_protocol::seed;
 use std::cmp::Reverse;
@@ -249,7 +249,7 @@ impl Sessions {
             self.tell_leaving(who.as_ref(), &place);
             let room = &place.channel.room;
             match self.is_client(key) {
-                true => self.end_subscription(key, (room, &Unsubscribed::SERVER), turn),
+                true => self.end_subscription(key, room, turn),
                 false => self.answer(key, turn, |out| seed::membership(out, false, room)),
             }
         }

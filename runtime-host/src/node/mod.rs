@@ -79,6 +79,8 @@ pub struct Admission {
     pub(crate) may_publish: bool,
     pub(crate) channels: Vec<Heard>,
     pub(crate) renew: Option<u64>,
+    /// What others are shown of the user: JSON.
+    pub(crate) info: Option<Arc<str>>,
     pub(crate) epoch: u32,
 }
 
@@ -232,6 +234,7 @@ fn admit(channels: &Channels, grant: Grant) -> Admission {
         expires: grant.login.expires,
         may_publish: grant.login.may_publish,
         renew: grant.renew,
+        info: grant.login.info,
         epoch: grant.epoch,
     }
 }

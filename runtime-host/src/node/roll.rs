@@ -16,6 +16,8 @@ pub(crate) struct Present {
     pub(crate) user: Arc<str>,
     /// The name of its connection.
     pub(crate) client: Arc<str>,
+    /// What its token says of it: JSON.
+    pub(crate) info: Option<Arc<str>>,
 }
 
 /// A question who hears a room.
@@ -115,6 +117,7 @@ impl Sessions {
             Some(client) => client.name(),
             None => node.listeners.name(session.watcher),
         };
-        Some(Present { user, client })
+        let info = session.client.as_ref().and_then(|client| client.info());
+        Some(Present { user, client, info })
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::wasm::authority::{self, Identity, Question, Refusal};
 use crate::wasm::policy::{Hook, Outcome, Ruling};
+use std::sync::Arc;
 
 /// The answer to a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub enum Answer {
     Rewrite(Box<str>),
     /// To [`Question::TenantOfKey`].
     Tenant(String),
+    /// To [`Question::KeysOf`].
+    KeyServer(Box<authority::KeyServer>),
     /// To [`Question::PoliciesOf`].
     Policies(Box<authority::Policies>),
     /// To any question.
@@ -32,6 +35,10 @@ pub struct Login {
     pub expires: Option<u64>,
     /// Whether the session may publish at all.
     pub may_publish: bool,
+    /// What others are shown of it: JSON.
+    pub info: Option<Arc<str>>,
+    /// Rooms that its token names.
+    pub channels: Arc<[String]>,
 }
 
 /// A room that a session hears.
@@ -41,6 +48,8 @@ pub struct Heard {
     pub room: String,
     /// Whether the session may know who is online there.
     pub presence: bool,
+    /// When that ends by itself, in seconds since the Unix epoch.
+    pub expires: Option<u64>,
 }
 
 impl Answer {
@@ -50,18 +59,34 @@ impl Answer {
             let heard = |room| Heard {
                 room,
                 presence: true,
+                expires: None,
             };
             Self::Rooms(rooms.into_iter().map(heard).collect(), next)
         };
         match (answer, question) {
-            (authority::Answer::Login(who, expires), _) => Self::Login(Login {
-                who,
-                expires,
+            (authority::Answer::Login(login), _) => Self::Login(Login {
+                who: login.who,
+                expires: login.expires,
                 may_publish: true,
+                info: login.info.map(Arc::from),
+                channels: login.channels.into(),
             }),
             (authority::Answer::Rooms(rooms, next), _) => all(rooms, next),
-            (authority::Answer::Yes, Question::MayJoin(_, room)) => all(vec![room.clone()], None),
-            (authority::Answer::Yes | authority::Answer::Shared(_), _) => Self::Yes,
+            (authority::Answer::Joined(expires), Question::MayJoin(_, room, _)) => {
+                let heard = Heard {
+                    room: room.clone(),
+                    presence: true,
+                    expires,
+                };
+                Self::Rooms(vec![heard], None)
+            }
+            (authority::Answer::KeyServer(server), _) => Self::KeyServer(Box::new(server)),
+            (
+                authority::Answer::Yes
+                | authority::Answer::Joined(_)
+                | authority::Answer::Shared(_),
+                _,
+            ) => Self::Yes,
             (authority::Answer::Tenant(tenant), _) => Self::Tenant(tenant),
             (authority::Answer::Policies(policies), _) => Self::Policies(Box::new(policies)),
             (authority::Answer::No(refusal), _) => Self::No(refusal),
@@ -73,6 +98,14 @@ impl Answer {
         match self {
             Self::Rooms(rooms, _) => rooms.iter().map(|heard| heard.room.len() + 32).sum(),
             Self::Rewrite(payload) => payload.len(),
+            Self::Login(login) => {
+                let info = login.info.as_deref().map_or(0, str::len);
+                info + login
+                    .channels
+                    .iter()
+                    .map(|room| room.len() + 24)
+                    .sum::<usize>()
+            }
             Self::Policies(policies) => policies
                 .active
                 .iter()
@@ -100,7 +133,7 @@ pub(super) fn tenant_of<'a>(
 ) -> Option<&'a str> {
     match answer {
         authority::Answer::No(_) => None,
-        authority::Answer::Login(who, _) => Some(&who.tenant),
+        authority::Answer::Login(login) => Some(&login.who.tenant),
         _ => asker(question),
     }
 }
@@ -109,13 +142,14 @@ pub(super) fn tenant_of<'a>(
 pub(super) fn asker(question: &Question) -> Option<&str> {
     match question {
         Question::Rooms(who, _)
-        | Question::MayJoin(who, _)
+        | Question::MayJoin(who, ..)
         | Question::MayPublish(who, _)
         | Question::MaySee(who, _) => Some(&who.tenant),
         // What a tenant's backend may do is no question for the tenant's policy.
         Question::LogIn(_)
         | Question::TenantOfKey(_)
         | Question::HasRoom(..)
+        | Question::KeysOf(_)
         | Question::PoliciesOf(_) => None,
     }
 }
@@ -131,12 +165,12 @@ pub(super) fn hook(
     let rooms = |heard: &[Heard]| heard.iter().map(|heard| heard.room.clone()).collect();
     match (question, so_far, step) {
         (Question::LogIn(_), Answer::Login(login), 0) => Some(Hook::Login(login.who.clone())),
-        (Question::Rooms(who, _) | Question::MayJoin(who, _), Answer::Rooms(heard, _), 0)
+        (Question::Rooms(who, _) | Question::MayJoin(who, ..), Answer::Rooms(heard, _), 0)
             if !heard.is_empty() =>
         {
             Some(Hook::Join(who.clone(), rooms(heard)))
         }
-        (Question::Rooms(who, _) | Question::MayJoin(who, _), Answer::Rooms(heard, _), 1)
+        (Question::Rooms(who, _) | Question::MayJoin(who, ..), Answer::Rooms(heard, _), 1)
             if !heard.is_empty() =>
         {
             Some(Hook::Presence(who.clone(), rooms(heard)))

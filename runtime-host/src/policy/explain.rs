@@ -90,7 +90,7 @@ impl Policy {
             .await?;
         let took = began.elapsed();
         let of_tenant = Question::PoliciesOf(tenant.to_owned());
-        let policies = self.decide(of_tenant, &Occasion::default()).await?;
+        let policies = self.settle(of_tenant, &Occasion::default()).await?;
         let (policy, candidate) = match policies.answer() {
             Some(Answer::Policies(policies)) => {
                 let digest = |stored: &crate::wasm::authority::StoredPolicy| stored.digest.clone();
@@ -124,11 +124,12 @@ pub(super) fn brief(question: &Question) -> String {
     match question {
         Question::LogIn(_) => "log in".to_owned(),
         Question::Rooms(who, _) => format!("rooms of {}", who.user),
-        Question::MayJoin(who, room) => format!("may {} join {room}", who.user),
+        Question::MayJoin(who, room, _) => format!("may {} join {room}", who.user),
         Question::MayPublish(who, room) => format!("may {} publish in {room}", who.user),
         Question::MaySee(who, user) => format!("may {} see {user}", who.user),
         Question::TenantOfKey(_) => "tenant of a key".to_owned(),
         Question::HasRoom(tenant, room) => format!("does {tenant} have {room}"),
+        Question::KeysOf(tenant) => format!("public keys of {tenant}"),
         Question::PoliciesOf(tenant) => format!("policies of {tenant}"),
     }
 }

@@ -14,7 +14,7 @@ use super::memo::{Verdict, Watcher};
 use super::trace::Connection;
 use super::{Policy, Undecided};
 use crate::store::{Barrier, Change, ChangeListener};
-use crate::wasm::authority::{Credential, Refusal};
+use crate::wasm::authority::{Credential, Pass, Refusal};
 use futures::FutureExt;
 use futures::stream::StreamExt;
 use reading::Read;
@@ -83,7 +83,7 @@ pub trait Sessions: Send + Sync + 'static {
 struct Standing {
     presented: Presented,
     /// Rooms that the session named itself.
-    joined: Vec<String>,
+    joined: Vec<Joined>,
     verdicts: Vec<Arc<Verdict>>,
     epoch: u32,
     /// An evaluation is under way or queued; it will see the current epoch.
@@ -101,10 +101,17 @@ pub struct Presented {
     pub connection: Arc<Connection>,
 }
 
+/// A room that a session named itself, and what lets it hear that.
+#[derive(Debug, Clone)]
+struct Joined {
+    room: String,
+    pass: Option<Pass>,
+}
+
 /// What an evaluation starts from.
 struct Start {
     presented: Presented,
-    joined: Vec<String>,
+    joined: Vec<Joined>,
     epoch: u32,
 }
 
@@ -206,9 +213,15 @@ impl Grants {
         }
     }
 
-    /// Adds a room that the session named and may hear by `verdict`. Says `false` where
-    /// that holds no more, or the session is gone.
-    pub fn join(&self, watcher: Watcher, room: &str, verdict: &Arc<Verdict>) -> bool {
+    /// Adds a room that the session named and may hear by `verdict`, and maybe a pass; one
+    /// that it named before gets the new pass. Says `false` where the verdict holds no more,
+    /// or the session is gone.
+    pub fn join(
+        &self,
+        watcher: Watcher,
+        (room, pass): (&str, Option<Pass>),
+        verdict: &Arc<Verdict>,
+    ) -> bool {
         let mut part = self.part(watcher);
         let Some(standing) = part.get_mut(&watcher) else {
             return false;
@@ -217,8 +230,12 @@ impl Grants {
             return false;
         }
         standing.verdicts.push(Arc::clone(verdict));
-        if !standing.joined.iter().any(|known| known == room) {
-            standing.joined.push(room.to_owned());
+        match standing.joined.iter_mut().find(|known| known.room == room) {
+            Some(known) => known.pass = pass,
+            None => standing.joined.push(Joined {
+                room: room.to_owned(),
+                pass,
+            }),
         }
         // An evaluation under way knows nothing of this room: it begins anew.
         standing.epoch += 1;
@@ -231,7 +248,7 @@ impl Grants {
         let Some(standing) = part.get_mut(&watcher) else {
             return false;
         };
-        let Some(at) = standing.joined.iter().position(|known| known == room) else {
+        let Some(at) = standing.joined.iter().position(|known| known.room == room) else {
             return false;
         };
         standing.joined.swap_remove(at);

@@ -7,10 +7,12 @@
 //! decision came about. The rules themselves are not here: they are the components'.
 
 pub mod answer;
+mod asking;
 mod counters;
 pub mod explain;
 mod fence;
 pub mod grants;
+pub mod keys;
 mod losses;
 pub mod memo;
 mod sync;
@@ -23,6 +25,7 @@ use crate::wasm::authority::{self, AuthorityPool, Policies, Question, StoredPoli
 use crate::wasm::calls::{CallError, Reads};
 use crate::wasm::policy::{LoadError, Purpose};
 use answer::Answer;
+use asking::{Asked, ask};
 pub use counters::Counters;
 use memo::{Index, Memo, Verdict, Watcher};
 use std::sync::Arc;
@@ -50,6 +53,9 @@ pub enum Undecided {
     /// The tenant's policy can't be used.
     #[error("the policy can't be used: {0}")]
     Policy(String),
+    /// The key that signed a token is not known, and who would know it can't be asked.
+    #[error("the key of a token is not known: {0}")]
+    Keys(String),
     /// What it depends on changes faster than it can be read.
     #[error("the records of this decision change too fast")]
     Unsteady,
@@ -67,6 +73,8 @@ pub struct Policy {
     losses: losses::Losses,
     /// SHA-256 of the authority, where it is known.
     authority_digest: Option<String>,
+    /// Where public keys are fetched, if they are.
+    key_servers: Option<keys::KeyServers>,
     /// For the metrics.
     pub counters: Counters,
 }
@@ -89,6 +97,7 @@ impl Policy {
             comparisons: Arc::new(tokio::sync::Semaphore::new(COMPARISONS)),
             losses: losses::Losses::default(),
             authority_digest: None,
+            key_servers: None,
             counters: Counters::default(),
         }
     }
@@ -97,6 +106,13 @@ impl Policy {
     #[must_use]
     pub fn with_authority_digest(mut self, digest: String) -> Self {
         self.authority_digest = Some(digest);
+        self
+    }
+
+    /// Has public keys fetched from tenants' key servers.
+    #[must_use]
+    pub fn with_key_servers(mut self, servers: keys::KeyServers) -> Self {
+        self.key_servers = Some(servers);
         self
     }
 
@@ -127,6 +143,22 @@ impl Policy {
         if let Some(verdict) = self.recall(&question) {
             return Ok(verdict);
         }
+        let verdict = self.settle(question.clone(), occasion).await?;
+        if !self.learned(&question, verdict.answer()).await? {
+            return Ok(verdict);
+        }
+        self.settle(question, occasion).await
+    }
+
+    /// As [`Policy::decide`], by what is known here.
+    async fn settle(
+        &self,
+        question: Question,
+        occasion: &Occasion,
+    ) -> Result<Arc<Verdict>, Undecided> {
+        if let Some(verdict) = self.recall(&question) {
+            return Ok(verdict);
+        }
         // A policy that is suspended costs nobody a call of the authority.
         if let Some(suspended) = self.suspended(&question) {
             let suspended = suspended.into();
@@ -136,7 +168,7 @@ impl Policy {
         for _ in 0..RACES {
             match self.compute(&question, occasion, None).await {
                 Ok(verdict) if verdict.holds() => {
-                    if verdict.is_shared() {
+                    if verdict.is_shared() && !keys::is_passing(verdict.answer()) {
                         self.memo.keep(question, Arc::clone(&verdict));
                     }
                     return Ok(verdict);
@@ -198,6 +230,9 @@ impl Policy {
         });
         let expires = match &answer {
             Answer::Login(login) => answer::earlier(login.expires, until),
+            Answer::Rooms(heard, _) => heard
+                .iter()
+                .fold(until, |until, heard| answer::earlier(heard.expires, until)),
             _ => until,
         };
         verdict.fill(answer, expires);
@@ -347,52 +382,4 @@ impl Policy {
         touched.dedup();
         touched
     }
-}
-
-/// What a policy is asked about.
-struct Asked<'a> {
-    question: &'a Question,
-    plain: &'a authority::Answer,
-    tenant: &'a str,
-    configuration: &'a Arc<str>,
-}
-
-/// Asks one policy everything that concerns the question, each time in a fresh instance.
-async fn ask(
-    tenants: &Tenants,
-    asked: &Asked<'_>,
-    purpose: Purpose,
-    stored: &StoredPolicy,
-    first: Answer,
-    mut reads: Box<dyn Reads>,
-) -> Result<(Answer, Option<u64>), Undecided> {
-    let (mut answer, mut until) = (first, None);
-    let mut step = 0;
-    while let Some(hook) = answer::hook(asked.question, asked.plain, &answer, step) {
-        let policy = tenants.load(stored).await?;
-        let configuration = Arc::clone(asked.configuration);
-        let (ruling, back) = tenants
-            .pool
-            .call(
-                (asked.tenant, purpose),
-                policy,
-                hook.clone(),
-                configuration,
-                reads,
-            )
-            .await;
-        reads = back;
-        let ruling = ruling?;
-        until = answer::earlier(until, ruling.until);
-        answer = answer::refine(asked.question, answer, &hook, ruling);
-        if let Answer::Rewrite(payload) = &answer
-            && serde_json::from_str::<&serde_json::value::RawValue>(payload).is_err()
-        {
-            return Err(Undecided::Policy(
-                "it rewrote to what is no JSON".to_owned(),
-            ));
-        }
-        step += 1;
-    }
-    Ok((answer, until))
 }

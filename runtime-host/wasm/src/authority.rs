@@ -4,6 +4,8 @@
 mod instance;
 mod pool;
 
+use std::sync::Arc;
+
 pub use super::calls::{CallError, Identity, Refusal};
 pub use instance::Caller;
 pub use pool::AuthorityPool;
@@ -19,6 +21,37 @@ pub struct Credential {
     pub token: Option<String>,
 }
 
+/// A token that lets its user hear one room.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Pass {
+    /// The token.
+    pub token: Arc<str>,
+    /// The id of the connection that presents it.
+    pub client: Arc<str>,
+}
+
+/// An accepted login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// Who it is.
+    pub who: Identity,
+    /// When it ends, in seconds since the epoch.
+    pub expires: Option<u64>,
+    /// What others are shown of the user: JSON.
+    pub info: Option<String>,
+    /// Rooms that the token names.
+    pub channels: Vec<String>,
+}
+
+/// A server that tells a tenant's public keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyServer {
+    /// Where.
+    pub url: String,
+    /// The key of the state at which what it told is kept.
+    pub keep_at: String,
+}
+
 /// A question for the authority.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Question {
@@ -26,8 +59,8 @@ pub enum Question {
     LogIn(Credential),
     /// Which rooms does `who` hear? One page, from the cursor on.
     Rooms(Identity, Option<String>),
-    /// May `who` hear this room, which it names itself?
-    MayJoin(Identity, String),
+    /// May `who` hear this room, which it or its token names, and by this pass?
+    MayJoin(Identity, String, Option<Pass>),
     /// May `who` publish in this room?
     MayPublish(Identity, String),
     /// May `who` see the presence of this user?
@@ -36,6 +69,8 @@ pub enum Question {
     TenantOfKey(String),
     /// Does this tenant have this room?
     HasRoom(String, String),
+    /// Where are this tenant's public keys told?
+    KeysOf(String),
     /// Which policies did this tenant upload?
     PoliciesOf(String),
 }
@@ -43,12 +78,16 @@ pub enum Question {
 /// What the authority answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// To [`Question::LogIn`]: who, and when the login ends (seconds since the epoch).
-    Login(Identity, Option<u64>),
+    /// To [`Question::LogIn`].
+    Login(Box<Login>),
     /// To [`Question::Rooms`]: the rooms, and the cursor of the next page.
     Rooms(Vec<String>, Option<String>),
-    /// To [`Question::MayJoin`], [`Question::MayPublish`] and [`Question::HasRoom`].
+    /// To [`Question::MayJoin`]: when that ends (seconds since the epoch).
+    Joined(Option<u64>),
+    /// To [`Question::MayPublish`] and [`Question::HasRoom`].
     Yes,
+    /// To [`Question::KeysOf`].
+    KeyServer(KeyServer),
     /// To [`Question::MaySee`]: rooms that both are members of; none where it is oneself.
     Shared(Vec<String>),
     /// To [`Question::TenantOfKey`].

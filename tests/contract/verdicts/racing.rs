@@ -108,7 +108,7 @@ impl Place {
     }
 
     fn join(&self) -> Question {
-        Question::MayJoin(self.who(), self.room.to_string())
+        Question::MayJoin(self.who(), self.room.to_string(), None)
     }
 
     fn who(&self) -> Identity {

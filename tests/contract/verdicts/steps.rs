@@ -223,7 +223,7 @@ impl Town {
             }
             for room in self.rooms.iter().chain(&other.rooms[..1]) {
                 let room = room.to_string();
-                let join = Question::MayJoin(who.clone(), room.clone());
+                let join = Question::MayJoin(who.clone(), room.clone(), None);
                 let publish = Question::MayPublish(who.clone(), room);
                 all.push((join, polite()));
                 all.push((publish.clone(), polite()));

@@ -1,8 +1,11 @@
 //! `/connection/websocket`: the Centrifuge protocol, in frames by hand; the official SDK drives it in [`sdk`].
 
 mod bad_input;
+mod keys;
+mod passes;
 mod publications;
 mod recovery;
+mod rotation;
 mod sdk;
 mod subscriptions;
 mod tokens;

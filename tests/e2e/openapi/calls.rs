@@ -42,6 +42,28 @@ pub(super) async fn check_policies(judge: &mut Judge, app: &App) {
     }
 }
 
+pub(super) async fn check_tokens(judge: &mut Judge, app: &App) {
+    let path = format!("/api/register/{}", app.key);
+    let nobody = "/api/register/apikey_00000000000040008000000000000000";
+    let key = include_str!("../../keys/ed25519.pem").replace('\n', "\\n");
+    let wanted = format!(r#"{{"keys":["{key}"],"algorithms":["EdDSA","HS256"],"issuer":"us"}}"#);
+    for (id, method, path, body) in [
+        ("rotateSecret", "POST", format!("{path}/secret"), ""),
+        ("retireSecret", "DELETE", format!("{path}/secret"), ""),
+        ("retireSecret", "DELETE", format!("{path}/secret"), ""),
+        ("rotateSecret", "POST", format!("{nobody}/secret"), ""),
+        ("retireSecret", "PUT", format!("{path}/secret"), ""),
+        ("setTokens", "PUT", format!("{path}/tokens"), &*wanted),
+        ("setTokens", "PUT", format!("{path}/tokens"), "[]"),
+        ("showTokens", "GET", format!("{path}/tokens"), ""),
+        ("showTokens", "GET", format!("{nobody}/tokens"), ""),
+        ("setTokens", "PUT", format!("{path}/tokens"), "{}"),
+    ] {
+        let answer = app.rest.send(method, &path, &[], body.to_owned()).await;
+        judge.check(id, &answer);
+    }
+}
+
 pub(super) async fn check_rooms(judge: &mut Judge, app: &App) {
     let (room, [user]) = app.room_of().await;
     let say = format!("/api/room/{room}/message");

@@ -2,7 +2,6 @@
 
 use crate::decisions::{self, Clock, Credential, Identity, Refusal};
 use crate::name::Name;
-use crate::token::TOKEN_LIMIT;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac};
@@ -12,9 +11,12 @@ use sschat_domain::membership::{self, Outcome, Pair};
 use sschat_domain::memory::{Memory, block_on};
 use sschat_domain::record::{App, Secret};
 use sschat_domain::{ApiKey, AppId, RoomId, UserId, removal, tenant};
+use sschat_jws::TOKEN_LIMIT;
 use std::cell::Cell;
 
+mod keys;
 mod open;
+mod passes;
 mod policies;
 mod rules;
 mod tokens;

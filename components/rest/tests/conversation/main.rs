@@ -4,6 +4,7 @@
 
 mod cost;
 mod policy;
+mod tokens;
 mod world;
 
 use serde_json::json;

@@ -2,7 +2,7 @@
 
 use super::recovery::{Caught, Claim, Purpose};
 use super::refusals::{ends_login, keeps_out};
-use super::{Client, Done, Until};
+use super::{Client, Done, Until, tokens};
 use crate::clock::unix_now;
 use crate::hub::ConnectionKey;
 use crate::node::{Admission, Heard, Sessions};
@@ -12,7 +12,7 @@ use crate::socket::{Flow, Turn};
 use crate::wasm::authority::{Credential, Refusal};
 use serde::Deserialize;
 use sschat_protocol::centrifuge::session::{Millis, Session};
-use sschat_protocol::centrifuge::{Connect, Connected, Failure, Format, Resume, Unsubscribed};
+use sschat_protocol::centrifuge::{Connect, Connected, Failure, Format, Resume};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -44,6 +44,7 @@ impl Sessions {
             page: None,
             refresh: None,
             parked: None,
+            info: None,
             alarm: Millis::MAX,
         };
         if let Some(session) = self.session(key) {
@@ -121,6 +122,7 @@ impl Sessions {
             return;
         };
         client.claims = Vec::new();
+        client.info.clone_from(&welcome.admission.info);
         let (id, name) = (client.connect, client.name());
         let Welcome {
             admission,
@@ -230,11 +232,12 @@ impl Sessions {
     pub(in crate::node) fn end_subscription(
         &mut self,
         key: ConnectionKey,
-        (room, why): (&str, &Unsubscribed),
+        room: &str,
         turn: &mut Turn<'_>,
     ) {
         self.say(key, turn, |session, _, _, out| {
-            session.unsubscribe(room, why, out)
+            let why = tokens::taken_back(session, room);
+            session.unsubscribe(room, &why, out)
         });
     }
 
@@ -291,6 +294,7 @@ impl Sessions {
         let Some((id, _)) = client.refresh.take_if(reached) else {
             return;
         };
+        client.info.clone_from(&admission.info);
         let ttl = time_left(admission.expires);
         self.say(key, turn, |session, now, settings, out| {
             session.refreshed(now, settings, id, ttl, out);
@@ -306,7 +310,7 @@ impl Sessions {
 }
 
 /// Seconds until a login ends.
-fn time_left(expires: Option<u64>) -> Option<u32> {
+pub(super) fn time_left(expires: Option<u64>) -> Option<u32> {
     let left = |at: u64| u32::try_from(at.saturating_sub(unix_now())).unwrap_or(u32::MAX);
     expires.map(left)
 }

@@ -20,6 +20,7 @@ pub struct Coming {
     channel: Arc<Channel>,
     user: Arc<str>,
     client: Arc<str>,
+    info: Option<Arc<str>>,
     came: bool,
 }
 
@@ -101,6 +102,7 @@ impl Sessions {
             channel: Arc::clone(channel),
             user: Arc::clone(&who.user),
             client: Arc::clone(&who.client),
+            info: who.info.clone(),
             came,
         });
         for shard in 0..self.node.post.shards.len() {
@@ -117,6 +119,7 @@ impl Sessions {
         let info = ClientInfo {
             user: &coming.user,
             client: &coming.client,
+            conn_info: coming.info.as_deref().unwrap_or_default().as_bytes(),
             ..ClientInfo::default()
         };
         let push = match coming.came {

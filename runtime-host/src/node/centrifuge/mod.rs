@@ -20,6 +20,7 @@ mod recovery;
 mod refusals;
 mod subscribe;
 mod time;
+mod tokens;
 
 pub(super) use listeners::{Coming, Listeners};
 pub(super) use publish::publication;
@@ -62,6 +63,8 @@ pub(super) struct Client {
     /// A refresh that is decided: the command's id, and the hold whose end decides it.
     refresh: Option<(u32, u32)>,
     parked: Option<Parked>,
+    /// What others are shown of its user: JSON.
+    info: Option<Arc<str>>,
     /// When its alarm goes off, in the shard's milliseconds.
     alarm: Millis,
 }
@@ -70,6 +73,11 @@ impl Client {
     /// The id of the connection.
     pub(super) fn name(&self) -> Arc<str> {
         Arc::clone(&self.name)
+    }
+
+    /// What others are shown of its user: JSON.
+    pub(super) fn info(&self) -> Option<Arc<str>> {
+        self.info.clone()
     }
 }
 
@@ -296,8 +304,7 @@ impl Sessions {
             Request::History(asked) => self.history(key, (id, asked), out),
             Request::Rpc(_) => self.refused(key, id, &Failure::METHOD_NOT_FOUND, out),
             Request::Refresh(token) => self.refresh(key, (id, &token.token), out, turn),
-            // Subscriptions don't end by themselves here, so that none is ever refreshed.
-            Request::SubRefresh(_) => self.refused(key, id, &Failure::NOT_AVAILABLE, out),
+            Request::SubRefresh(it) => self.sub_refresh(key, (id, it), decided, out),
             // There is no backend that would take it.
             Request::Send(_) | Request::Ping | Request::Pong => Done::Next,
         }

@@ -62,6 +62,7 @@ impl Sessions {
             .map(|present| ClientInfo {
                 user: &present.user,
                 client: &present.client,
+                conn_info: present.info.as_deref().unwrap_or_default().as_bytes(),
                 ..ClientInfo::default()
             })
             .collect();

@@ -40,6 +40,8 @@ pub(super) enum Purpose {
 pub(super) struct Asked {
     /// The command's id.
     pub(super) id: u32,
+    /// When the subscription ends by its token, in seconds since 1970.
+    pub(super) expires: Option<u64>,
     /// Whether the client wants to be told who comes and goes.
     pub(super) join_leave: bool,
     /// Whether it is refused where it can't recover.

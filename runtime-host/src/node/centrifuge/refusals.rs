@@ -13,6 +13,9 @@ const TOKEN_EXPIRED: &str = "token_expired";
 /// What the authority calls any other token that logs nobody in.
 const INVALID_TOKEN: &str = "invalid_token";
 
+/// What the authority calls a token by a key that nobody told.
+const UNKNOWN_KEY: &str = "unknown_signing_key";
+
 /// Refusals that say nothing about the client, which tries again later.
 const PASSING: [&str; 3] = ["temporary", "store_unavailable", "unreadable_record"];
 
@@ -20,6 +23,9 @@ const PASSING: [&str; 3] = ["temporary", "store_unavailable", "unreadable_record
 pub(super) fn failure(refusal: &Refusal) -> Failure {
     if PASSING.contains(&&*refusal.code) {
         return Failure::INTERNAL;
+    }
+    if refusal.code == TOKEN_EXPIRED {
+        return Failure::TOKEN_EXPIRED;
     }
     Failure {
         message: Cow::Owned(refusal.reason.clone()),
@@ -31,7 +37,7 @@ pub(super) fn failure(refusal: &Refusal) -> Failure {
 pub(super) fn keeps_out(refusal: &Refusal) -> Result<Failure, Disconnect> {
     match &*refusal.code {
         TOKEN_EXPIRED => Ok(Failure::TOKEN_EXPIRED),
-        INVALID_TOKEN => Err(Disconnect::INVALID_TOKEN),
+        INVALID_TOKEN | UNKNOWN_KEY => Err(Disconnect::INVALID_TOKEN),
         passing if PASSING.contains(&passing) => Ok(Failure::INTERNAL),
         code => Err(reasoned(&Disconnect::PERMISSION_DENIED, code)),
     }
@@ -41,7 +47,7 @@ pub(super) fn keeps_out(refusal: &Refusal) -> Result<Failure, Disconnect> {
 pub(super) fn ends_login(refusal: &Refusal, refreshing: bool) -> Disconnect {
     match &*refusal.code {
         TOKEN_EXPIRED => Disconnect::EXPIRED,
-        INVALID_TOKEN if refreshing => Disconnect::INVALID_TOKEN,
+        INVALID_TOKEN | UNKNOWN_KEY if refreshing => Disconnect::INVALID_TOKEN,
         code => reasoned(&Disconnect::REVOKED, code),
     }
 }

@@ -1,5 +1,6 @@
 //! Channels that a client names itself, beside the rooms that it is a member of.
 
+use super::connect::time_left;
 use super::recovery::{Asked, Caught, Claim, Purpose};
 use super::refusals::failure;
 use super::{Done, Until};
@@ -10,11 +11,11 @@ use crate::policy::answer::Answer;
 use crate::policy::memo::Verdict;
 use crate::socket::Turn;
 use crate::wasm::authority::Question;
-use sschat_protocol::centrifuge::{Failure, Subscribe};
+use sschat_protocol::centrifuge::{Failure, Subscribe, Subscription};
 use std::sync::Arc;
 
 impl Sessions {
-    /// Subscribes a client, if it may hear the room. Its token, if it brings one, grants nothing.
+    /// Subscribes a client, if it may hear the room, by itself or by the token that it brings.
     pub(super) fn subscribe(
         &mut self,
         key: ConnectionKey,
@@ -29,13 +30,16 @@ impl Sessions {
         let node = Arc::clone(&self.node);
         let room = &*wanted.channel;
         let mut decided = decided;
+        let pass = self.pass(key, &wanted.token);
         loop {
-            let question = |identity| Question::MayJoin(identity, room.to_owned());
+            let question = |identity| Question::MayJoin(identity, room.to_owned(), pass.clone());
             let Some(verdict) = self.verdict(key, question, ("", None), decided.take()) else {
                 return Done::Wait(Until::Verdict);
             };
-            let presence = match verdict.answer() {
-                Some(Answer::Rooms(heard, _)) => heard.first().is_some_and(|it| it.presence),
+            let (presence, expires) = match verdict.answer() {
+                Some(Answer::Rooms(heard, _)) => heard
+                    .first()
+                    .map_or((false, None), |it| (it.presence, it.expires)),
                 Some(Answer::No(refusal)) => return self.refused(key, id, &failure(refusal), out),
                 _ => return self.refused(key, id, &Failure::INTERNAL, out),
             };
@@ -47,10 +51,13 @@ impl Sessions {
             };
             let channel = node.channels.get(&who.tenant, room);
             // Where it ended since, it is asked again.
-            if node.grants.join(session.watcher, room, &verdict) {
+            if node
+                .grants
+                .join(session.watcher, (room, pass.clone()), &verdict)
+            {
                 session.joined += 1;
                 let heard = Heard { channel, presence };
-                return self.hear(key, (id, wanted), &heard, out, turn);
+                return self.hear(key, (id, wanted), (&heard, expires), out, turn);
             }
         }
     }
@@ -59,12 +66,13 @@ impl Sessions {
         &mut self,
         key: ConnectionKey,
         (id, wanted): (u32, &Subscribe<'_>),
-        heard: &Heard,
+        (heard, expires): (&Heard, Option<u64>),
         out: &mut Vec<u8>,
         turn: &mut Turn<'_>,
     ) -> Done {
         let asked = Asked {
             id,
+            expires,
             join_leave: wanted.join_leave,
             strict: wanted.flag & Subscribe::REJECT_UNRECOVERED != 0,
         };
@@ -103,7 +111,7 @@ impl Sessions {
             return self.stays_away(key, channel);
         }
         let publications = caught.publications();
-        let result = caught.subscription(&publications);
+        let result = lasting(asked.expires, caught.subscription(&publications));
         let stays = self.with(key, |session, now, settings| {
             session.subscribed(now, settings, asked.id, &result, out)
         });
@@ -131,7 +139,7 @@ impl Sessions {
         let (channel, node) = (&heard.channel, Arc::clone(&self.node));
         let position = node.broker.position(channel, self.shard);
         let caught = Caught::heard_since(position, was_recovering);
-        let result = caught.subscription(&[]);
+        let result = lasting(asked.expires, caught.subscription(&[]));
         self.with(key, |session, now, settings| {
             session.subscribed(now, settings, asked.id, &result, out)
         });
@@ -191,5 +199,15 @@ impl Sessions {
             let who = self.present(key);
             self.tell_leaving(who.as_ref(), &place);
         }
+    }
+}
+
+/// A subscription that its token ends at this time, if it does.
+fn lasting(expires: Option<u64>, subscription: Subscription<'_>) -> Subscription<'_> {
+    let ttl = time_left(expires);
+    Subscription {
+        expires: ttl.is_some(),
+        ttl: ttl.unwrap_or(0),
+        ..subscription
     }
 }

@@ -1,6 +1,6 @@
 //! Reading a grant: the questions that make it up, each verdict watched.
 
-use super::{Grants, RACES, ROOMS_LIMIT, Start};
+use super::{Grants, Joined, RACES, ROOMS_LIMIT, Start};
 use crate::clock::unix_now;
 use crate::policy::Undecided;
 use crate::policy::answer::{Answer, Heard, Login};
@@ -31,6 +31,7 @@ impl Grants {
             },
             verdicts: Vec::new(),
             joined: Vec::new(),
+            passes: Vec::new(),
         };
         let outcome = reading.run(start).await?;
         let renew = match &outcome {
@@ -53,7 +54,7 @@ pub(super) struct Read {
     pub(super) outcome: Outcome,
     pub(super) verdicts: Vec<Arc<Verdict>>,
     /// Those rooms that the session named itself and still may hear.
-    pub(super) joined: Vec<String>,
+    pub(super) joined: Vec<Joined>,
     /// See [`super::Grant::renew`].
     pub(super) renew: Option<u64>,
 }
@@ -65,7 +66,9 @@ struct Reading<'a> {
     recalled_only: bool,
     occasion: Occasion,
     verdicts: Vec<Arc<Verdict>>,
-    joined: Vec<String>,
+    joined: Vec<Joined>,
+    /// Verdicts that a pass ends, whose session sees to it by its own clock.
+    passes: Vec<u64>,
 }
 
 impl Drop for Reading<'_> {
@@ -111,22 +114,35 @@ impl Reading<'_> {
         Ok(Ok((login, rooms)))
     }
 
-    /// The rooms that the session named itself, as far as it may still hear them.
+    /// The rooms that its token names and those that the session named itself, as far as it may
+    /// hear them. By what a token names its backend only subscribes it: whether it may hear
+    /// that is decided like for any other room, so that a removal counts at once.
     async fn join(
         &mut self,
         login: &Login,
         start: &Start,
         rooms: &mut Vec<Heard>,
     ) -> Result<(), Undecided> {
-        for room in &start.joined {
-            if rooms.iter().any(|heard| heard.room == *room) {
+        for room in &*login.channels {
+            if !rooms.iter().any(|heard| heard.room == *room) {
+                let question = Question::MayJoin(login.who.clone(), room.clone(), None);
+                if let Some(Answer::Rooms(heard, _)) = self.ask(question).await?.answer() {
+                    rooms.extend_from_slice(heard);
+                }
+            }
+        }
+        for named in &start.joined {
+            if rooms.iter().any(|heard| heard.room == named.room) {
                 continue;
             }
-            let question = Question::MayJoin(login.who.clone(), room.clone());
+            let pass = named.pass.clone();
+            let question = Question::MayJoin(login.who.clone(), named.room.clone(), pass);
             let verdict = self.ask(question).await?;
             if let Some(Answer::Rooms(heard, _)) = verdict.answer() {
                 rooms.extend_from_slice(heard);
-                self.joined.push(room.clone());
+                self.passes
+                    .extend(heard.iter().filter_map(|heard| heard.expires));
+                self.joined.push(named.clone());
             }
         }
         Ok(())
@@ -139,6 +155,7 @@ impl Reading<'_> {
         for verdict in &self.verdicts {
             let until = match verdict.expires() {
                 Some(until) if Some(until) == login.expires => None,
+                Some(until) if self.passes.contains(&until) => None,
                 None if !verdict.keeps() => Some(unix_now() + UNTIMED),
                 until => until,
             };

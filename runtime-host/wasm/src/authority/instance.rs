@@ -1,7 +1,10 @@
 //! An instance of the authority, and what it is offered: the traced reads of the
 //! current call, and WASI as std wants it, but inert.
 
-use super::{Answer, CallError, Credential, Identity, Policies, Question, Refusal, StoredPolicy};
+use super::{
+    Answer, CallError, Credential, Identity, KeyServer, Login, Pass, Policies, Question, Refusal,
+    StoredPolicy,
+};
 use crate::bindings::authority as bindings;
 use crate::bindings::authority::sschat::policy::{clock, state, types};
 use crate::calls::{NoReads, ReadError, Reads, failed};
@@ -32,6 +35,9 @@ const HOSTCALL_BYTES: usize = 1 << 20;
 
 /// The longest text that an answer may carry: an id, a code, a reason, a cursor.
 const TEXT_LIMIT: usize = 1_024;
+
+/// The longest that others may be shown of a user, in bytes. Every presence carries it.
+const INFO_LIMIT: usize = 8 << 10;
 
 /// What all instances share.
 pub(super) struct Kind {
@@ -164,19 +170,13 @@ fn ask(
     Ok(match question {
         Question::LogIn(credential) => decisions
             .call_log_in(&mut store, presented(credential))?
-            .map_or_else(no, |login| {
-                let who = Identity {
-                    tenant: login.who.tenant,
-                    user: login.who.user,
-                };
-                Answer::Login(who, login.expires)
-            }),
+            .map_or_else(no, |login| Answer::Login(Box::new(accepted(login)))),
         Question::Rooms(who, cursor) => decisions
             .call_rooms(&mut store, identity(who), cursor.as_deref())?
             .map_or_else(no, |page| Answer::Rooms(page.rooms, page.next)),
-        Question::MayJoin(who, room) => decisions
-            .call_may_join(&mut store, identity(who), room)?
-            .map_or_else(no, |()| Answer::Yes),
+        Question::MayJoin(who, room, pass) => decisions
+            .call_may_join(&mut store, identity(who), room, shown(pass.as_ref()))?
+            .map_or_else(no, |joined| Answer::Joined(joined.expires)),
         Question::MayPublish(who, room) => decisions
             .call_may_publish(&mut store, identity(who), room)?
             .map_or_else(no, |()| Answer::Yes),
@@ -189,6 +189,16 @@ fn ask(
         Question::HasRoom(tenant, room) => decisions
             .call_has_room(&mut store, tenant, room)?
             .map_or_else(no, |()| Answer::Yes),
+        Question::KeysOf(tenant) => {
+            decisions
+                .call_keys_of(&mut store, tenant)?
+                .map_or_else(no, |server| {
+                    Answer::KeyServer(KeyServer {
+                        url: server.url,
+                        keep_at: server.keep_at,
+                    })
+                })
+        }
         Question::PoliciesOf(tenant) => decisions
             .call_policies_of(&mut store, tenant)?
             .map_or_else(no, |policies| Answer::Policies(uploaded(policies))),
@@ -200,6 +210,25 @@ fn presented(credential: &Credential) -> types::Credential<'_> {
         app: credential.app.as_deref(),
         user: credential.user.as_deref(),
         token: credential.token.as_deref(),
+    }
+}
+
+fn shown(pass: Option<&Pass>) -> Option<types::Pass<'_>> {
+    pass.map(|pass| types::Pass {
+        token: &pass.token,
+        client: &pass.client,
+    })
+}
+
+fn accepted(login: types::Login) -> Login {
+    Login {
+        who: Identity {
+            tenant: login.who.tenant,
+            user: login.who.user,
+        },
+        expires: login.expires,
+        info: login.info,
+        channels: login.channels,
     }
 }
 
@@ -226,13 +255,21 @@ fn identity(who: &Identity) -> types::IdentityParam<'_> {
 fn check(answer: Answer) -> Result<Answer, CallError> {
     let fits = |text: &str| text.len() <= TEXT_LIMIT;
     let all_fit = match &answer {
-        Answer::Login(who, _) => fits(&who.tenant) && fits(&who.user),
+        Answer::Login(login) => {
+            let info = login.info.as_deref().unwrap_or_default();
+            fits(&login.who.tenant)
+                && fits(&login.who.user)
+                && info.len() <= INFO_LIMIT
+                && login.channels.len() <= PAGE_LIMIT
+                && login.channels.iter().all(|room| fits(room))
+        }
         Answer::Rooms(rooms, next) => {
             rooms.len() <= PAGE_LIMIT
                 && rooms.iter().all(|room| fits(room))
                 && next.as_deref().is_none_or(fits)
         }
-        Answer::Yes => true,
+        Answer::Yes | Answer::Joined(_) => true,
+        Answer::KeyServer(server) => fits(&server.url) && fits(&server.keep_at),
         Answer::Shared(rooms) => rooms.len() <= PAGE_LIMIT && rooms.iter().all(|room| fits(room)),
         Answer::Tenant(tenant) => fits(tenant),
         Answer::Policies(policies) => {

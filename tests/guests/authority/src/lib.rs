@@ -9,7 +9,7 @@ wit_bindgen::generate!({
 });
 
 use exports::sschat::policy::decisions::{
-    Credential, Guest, Identity, Login, Policies, Refusal, RoomPage,
+    Credential, Guest, Identity, Joined, KeyServer, Login, Pass, Policies, Refusal, RoomPage,
 };
 
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -37,6 +37,8 @@ impl Guest for Hostile {
         Ok(Login {
             who: Identity { tenant, user },
             expires: None,
+            info: None,
+            channels: Vec::new(),
         })
     }
 
@@ -47,9 +49,16 @@ impl Guest for Hostile {
         })
     }
 
-    fn may_join(_who: Identity, room: String) -> Result<(), Refusal> {
+    fn may_join(_who: Identity, room: String, _pass: Option<Pass>) -> Result<Joined, Refusal> {
         obey(&room);
-        Ok(())
+        Ok(Joined { expires: None })
+    }
+
+    fn keys_of(_tenant: String) -> Result<KeyServer, Refusal> {
+        Err(Refusal {
+            code: "no_key_server".to_owned(),
+            reason: "There is none.".to_owned(),
+        })
     }
 
     fn may_publish(_who: Identity, room: String) -> Result<(), Refusal> {

@@ -32,8 +32,9 @@ impl Entry {
         self.delta
     }
 
-    /// Whether the client refreshes it.
-    pub(super) const fn expires(&self) -> bool {
+    /// Whether it ends unless the client refreshes it.
+    #[must_use]
+    pub const fn expires(&self) -> bool {
         self.ends != NEVER
     }
 }

@@ -7,7 +7,7 @@ use crate::cli::UpArgs;
 use crate::http;
 use crate::http::upgrade::Origins;
 use crate::manifest::Settings;
-use crate::manifest::settings::HistoryKind;
+use crate::manifest::settings::{BrokerKind, HistoryKind};
 use crate::manifest::variables::Values;
 use crate::wasm::rest::RestLimits;
 use std::net::SocketAddr;
@@ -65,6 +65,8 @@ pub struct Config {
     pub compression: bool,
     /// How rooms' publications are kept.
     pub history: HistorySettings,
+    /// How publications reach other hosts, where that was said.
+    pub broker: Option<BrokerKind>,
     /// Whether `/websocket/echo` exists.
     pub debug_endpoints: bool,
     /// How long requests and sessions have to end when the host stops.
@@ -191,6 +193,7 @@ impl Config {
             origins: Origins::new(allowed),
             compression: args.compression.or(settings.compression).unwrap_or(false),
             history: history(args, settings)?,
+            broker: args.broker.or(settings.broker),
             debug_endpoints: args.debug_endpoints,
             drain: args.drain,
         })

@@ -277,6 +277,7 @@ impl Application for Sessions {
                 self.deliver(&channel, &publication, origin, turn);
             }
             Command::Acknowledged(receipts) => self.acknowledged(receipts, turn),
+            Command::Lost(channel) => self.lost(&channel, turn),
             Command::Presence(notice) => self.tell_presence(&notice, turn),
             Command::Roll(roll) => self.call_roll(&roll, turn),
             Command::Rolled(roll) => self.rolled(&roll, turn),

@@ -11,6 +11,7 @@ mod bad_input;
 mod centrifuge;
 mod codes;
 mod history;
+mod hosts;
 mod layering;
 mod lifecycle;
 mod live_changes;

@@ -1,11 +1,11 @@
 //! The one file that chooses implementations and joins the parts into a host.
 
+mod broker;
 mod figures;
 mod history;
 mod stores;
 
 use crate::backend::RoomBackend;
-use crate::broker::memory::MemoryBroker;
 use crate::broker::{Broker, Channels};
 use crate::cli::{COMPILE, RuntimeArgs};
 use crate::config::Config;
@@ -47,6 +47,7 @@ const MEMO: u64 = 256 << 20;
 /// Autobahn suite takes, several times.
 const WIDE: usize = 64 << 20;
 
+pub(crate) use broker::{describe as describe_broker, kind as broker_kind};
 pub(crate) use history::describe as describe_history;
 
 /// What is said where sockets would have nobody to ask.
@@ -61,6 +62,7 @@ pub struct App {
     shards: Arc<Shards<Sessions>>,
     policy: Arc<Policy>,
     state: Arc<dyn Store>,
+    broker: Arc<dyn Broker>,
     history: Option<Arc<dyn History>>,
 }
 
@@ -94,6 +96,7 @@ impl App {
         let Joined {
             shards,
             backend,
+            broker,
             history,
             counted,
         } = join(&policy, &label, config, &stores)?;
@@ -125,6 +128,7 @@ impl App {
             shards,
             policy,
             state,
+            broker,
             history,
         })
     }
@@ -184,6 +188,7 @@ impl App {
         if let Err(error) = drained.await {
             tracing::error!(%error, "the shards did not end in order");
         }
+        self.broker.close().await;
         if let Some(history) = self.history
             && let Err(error) = history.close().await
         {
@@ -280,6 +285,7 @@ fn open_policy(
 struct Joined {
     shards: Shards<Sessions>,
     backend: Arc<dyn Backend>,
+    broker: Arc<dyn Broker>,
     history: Option<Arc<dyn History>>,
     counted: Arc<HistoryFigures>,
 }
@@ -301,14 +307,10 @@ fn join(
     };
     let grants = StandingGrants::start(Arc::clone(policy), Arc::new(reach));
     stores.listen(label, Arc::clone(&grants) as Arc<dyn ChangeListener>);
-    let mut broker = MemoryBroker::new(post.clone());
     let counted = Arc::new(HistoryFigures::default());
-    let keeping = history::open(&config.history, &config.state_dir, &post, &counted)?;
-    let history = keeping.as_ref().map(|it| Arc::clone(&it.history));
-    if let Some(keeping) = keeping {
-        broker = broker.with_history(keeping);
-    }
-    let broker: Arc<dyn Broker> = Arc::new(broker);
+    let joined = (post.clone(), Arc::clone(&channels));
+    let (broker, history) = broker::open(config, stores.redis(label), joined, &counted)?;
+    let farewell = Arc::clone(&broker);
     let backend = Arc::new(RoomBackend {
         policy: Arc::clone(policy),
         broker: Arc::clone(&broker),
@@ -345,6 +347,7 @@ fn join(
     Ok(Joined {
         shards,
         backend,
+        broker: farewell,
         history,
         counted,
     })

@@ -7,7 +7,7 @@ use crate::cli::UpArgs;
 use crate::http;
 use crate::http::upgrade::Origins;
 use crate::manifest::Settings;
-use crate::manifest::settings::HistoryKind;
+use crate::manifest::settings::{BrokerKind, HistoryKind};
 use crate::manifest::variables::Values;
 use crate::wasm::rest::RestLimits;
 use std::net::SocketAddr;
@@ -69,6 +69,8 @@ pub struct Config {
     pub history: HistorySettings,
     /// Whether key servers may have private addresses, and speak HTTP.
     pub private_key_servers: bool,
+    /// How publications reach other hosts, where that was said.
+    pub broker: Option<BrokerKind>,
     /// Whether `/websocket/echo` exists.
     pub debug_endpoints: bool,
     /// How long requests and sessions have to end when the host stops.
@@ -197,6 +199,7 @@ impl Config {
             compression: args.compression.or(settings.compression).unwrap_or(false),
             history: history(args, settings)?,
             private_key_servers: args.private_key_servers,
+            broker: args.broker.or(settings.broker),
             debug_endpoints: args.debug_endpoints,
             drain: args.drain,
         })

@@ -4,6 +4,7 @@
 // themselves.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod broker;
 mod policy;
 mod redis;
 mod sqlite;

@@ -108,8 +108,11 @@ fn a_database_client_is_named_in_its_backend_alone() {
         &["rusqlite"],
         &["runtime-host/store/src/sqlite"],
     );
-    let redis = "runtime-host/store/src/redis";
-    only_in("runtime-host", &["redis::cmd", "RedisError"], &[redis]);
+    let redis = [
+        "runtime-host/store/src/redis",
+        "runtime-host/src/broker/redis",
+    ];
+    only_in("runtime-host", &["redis::cmd", "RedisError"], &redis);
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod codes;
 mod command_line;
 mod deploy;
 mod history;
+mod hosts;
 mod layering;
 mod lifecycle;
 mod live_changes;

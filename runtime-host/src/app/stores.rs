@@ -93,6 +93,14 @@ impl OpenStores {
             .collect()
     }
 
+    /// The URL of the Redis behind `label`, if one is.
+    pub(super) fn redis(&self, label: &str) -> Option<&str> {
+        match self.places.get(label)? {
+            Place::Url(url) => Some(url),
+            Place::File(_) => None,
+        }
+    }
+
     pub(super) fn readiness(&self) -> Readiness {
         let stores: Vec<Arc<dyn Store>> = self.labels.values().cloned().collect();
         Arc::new(move || {

@@ -10,6 +10,7 @@
 mod keeping;
 pub mod memory;
 pub mod receipts;
+pub mod redis;
 
 pub use keeping::{Keeping, WAITING_LIMIT};
 pub use receipts::{Receipt, Receipts, Taker};
@@ -119,6 +120,13 @@ impl Channels {
         let channels = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
         let live = channels.values().filter_map(Weak::upgrade);
         live.filter(|channel| *channel.tenant == *tenant).collect()
+    }
+
+    /// The channel of a room that anybody has.
+    pub fn known(&self, tenant: &str, room: &str) -> Option<Arc<Channel>> {
+        let name = format!("{tenant}/{room}");
+        let channels = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+        channels.get(&*name).and_then(Weak::upgrade)
     }
 
     /// The channel of a room, the same value for everybody while anybody has it.
@@ -249,6 +257,13 @@ pub trait Mail: Send + Sync + 'static {
     /// Tells sessions of `shard` what became of what they published: all of one commit
     /// group in one letter.
     fn acknowledge(&self, shard: usize, receipts: Vec<Receipt>);
+
+    /// Publications of a channel may have been lost on their way to this host, for good:
+    /// whoever counts its offsets is to be told.
+    fn lost(&self, _: &Arc<Channel>) {}
+
+    /// A user came online or went offline at another host, who is heard in these channels.
+    fn elsewhere(&self, _user: &str, _online: bool, _channels: Vec<Arc<Channel>>) {}
 }
 
 /// Publications, offsets, history and presence.
@@ -299,6 +314,27 @@ pub trait Broker: Send + Sync + 'static {
 
     /// Removes the history of all rooms of a tenant, as [`Broker::remove`] does.
     fn remove_tenant(&self, tenant: &str) -> Reading<()>;
+
+    /// Sees to it that what other hosts publish in these channels is heard here; done when
+    /// it is. `None` where it is so already.
+    fn attend(&self, _: &[Arc<Channel>]) -> Option<BoxFuture<'static, ()>> {
+        None
+    }
+
+    /// The same as [`Broker::arrived`], with the channels that the user is heard in.
+    fn arrived_in(&self, tenant: &str, user: &str, _: &[Arc<Channel>]) -> bool {
+        self.arrived(tenant, user)
+    }
+
+    /// The same as [`Broker::departed`], with the channels that the user was heard in.
+    fn departed_from(&self, tenant: &str, user: &str, _: &[Arc<Channel>]) -> bool {
+        self.departed(tenant, user)
+    }
+
+    /// Says farewell to other hosts, where there are any.
+    fn close(&self) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
 
     /// A session of the user began. Says whether the user was offline.
     fn arrived(&self, tenant: &str, user: &str) -> bool;

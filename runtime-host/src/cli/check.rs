@@ -6,7 +6,7 @@
 //! cost data there is said as a warning. Opens no store and writes nothing.
 
 use super::{CheckArgs, Cli, Command};
-use crate::app::{NO_AUTHORITY, describe_history};
+use crate::app::{NO_AUTHORITY, broker_kind, describe_broker, describe_history};
 use crate::config::Config;
 use crate::http::router::Router;
 use crate::manifest::runtime::{RuntimeConfig, StoreConfig};
@@ -91,8 +91,22 @@ impl<'a> Check<'a> {
         {
             let config = Config::new(&args, &self.manifest.settings);
             if let Some(config) = keep(config, &mut self.findings) {
-                stdout::say(&format!("history: {}\n", describe_history(&config.history)));
+                match broker_kind(config.broker, self.redis()) {
+                    Ok(Some(_)) => stdout::say(&format!("broker: {}\n", describe_broker(&config.history))),
+                    Ok(None) => stdout::say(&format!("history: {}\n", describe_history(&config.history))),
+                    Err(reason) => self.findings.push(reason.to_owned()),
+                }
             }
+        }
+    }
+
+    /// The URL of the Redis that holds the state, if one does.
+    fn redis(&self) -> Option<&str> {
+        let (_, authority) = self.manifest.authority()?;
+        let label = authority.key_value_stores.first()?;
+        match self.runtime.as_ref()?.stores.get(label)? {
+            StoreConfig::Redis { url } => Some(url),
+            StoreConfig::Sqlite { .. } => None,
         }
     }
 

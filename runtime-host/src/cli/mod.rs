@@ -18,7 +18,7 @@ pub use remote::{Failure, HostArgs, Remote};
 pub use shell::{CompletionsArgs, ManArgs};
 
 use crate::bench::Bench;
-use crate::manifest::settings::{HistoryKind, parse_duration, parse_size};
+use crate::manifest::settings::{BrokerKind, HistoryKind, parse_duration, parse_size};
 use crate::wasm::policy::compile_in_child;
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -169,6 +169,10 @@ pub struct UpArgs {
     /// state folder, so that what was acknowledged survives a crash [default: durable].
     #[arg(long, env = "SSCHAT_HISTORY", value_enum)]
     pub history: Option<HistoryKind>,
+    /// How publications and presence reach other hosts: not at all, or by the Redis that holds
+    /// the state [default: redis where the state is on one].
+    #[arg(long, env = "SSCHAT_BROKER", value_enum)]
+    pub broker: Option<BrokerKind>,
     /// Publications that a room keeps at most [default: 100].
     #[arg(long, env = "SSCHAT_HISTORY_SIZE")]
     pub history_size: Option<u64>,

@@ -21,6 +21,8 @@ pub struct Settings {
     pub presence_limit: Option<u64>,
     /// Where rooms' publications are kept.
     pub history: Option<HistoryKind>,
+    /// How publications reach other hosts.
+    pub broker: Option<BrokerKind>,
     /// Publications that a room keeps at most.
     pub history_size: Option<u64>,
     /// How long a room keeps a publication.
@@ -55,6 +57,15 @@ pub enum HistoryKind {
     Durable,
 }
 
+/// How publications and presence reach other hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BrokerKind {
+    /// Not at all: there is one host.
+    Memory,
+    /// By the Redis that holds the state.
+    Redis,
+}
+
 impl Settings {
     pub(super) fn read(table: &Node<'_>) -> Result<Self, ManifestError> {
         table.only(&[
@@ -63,6 +74,7 @@ impl Settings {
             "compression",
             "queue_limit",
             "presence_limit",
+            "broker",
             "history",
             "history_size",
             "history_age",
@@ -105,6 +117,13 @@ impl Settings {
             },
             queue_limit: size("queue_limit")?,
             presence_limit: number("presence_limit")?,
+            broker: match table.get("broker")? {
+                Some(node) => {
+                    let kind = BrokerKind::from_str(&node.string()?, false);
+                    Some(kind.map_err(|reason| node.error(reason))?)
+                }
+                None => None,
+            },
             history: match table.get("history")? {
                 Some(node) => {
                     let kind = HistoryKind::from_str(&node.string()?, false);

@@ -53,12 +53,19 @@ impl Sessions {
         };
         let node = Arc::clone(&self.node);
         node.grants.begin(watcher, presented);
+        let shard = self.shard;
         if let Some(outcome) = node.grants.recall(watcher) {
             let outcome = outcome.map(|grant| node.admission(grant));
-            self.admit(key, outcome, turn);
-            return self.after_login(key);
+            let Some(attended) = node.attend(&outcome) else {
+                self.admit(key, outcome, turn);
+                return self.after_login(key);
+            };
+            self.node.runtime.spawn(async move {
+                attended.await;
+                node.post.tell(shard, Command::LoggedIn(watcher, outcome));
+            });
+            return Flow::Pause;
         }
-        let shard = self.shard;
         self.node.runtime.spawn(async move {
             let outcome = match node.grants.evaluate(watcher).await {
                 Ok(outcome) => outcome.map(|grant| node.admission(grant)),
@@ -67,6 +74,9 @@ impl Sessions {
                     Err(temporary())
                 }
             };
+            if let Some(attended) = node.attend(&outcome) {
+                attended.await;
+            }
             node.post.tell(shard, Command::LoggedIn(watcher, outcome));
         });
         Flow::Pause
@@ -154,9 +164,11 @@ impl Sessions {
         if admission.epoch >= held {
             turn.release(key);
         }
-        if self.node.broker.arrived(&admission.tenant, &admission.user) {
-            let channels = admission.channels.into_iter().map(|heard| heard.channel);
-            self.announce(&admission.user, true, &channels.collect::<Vec<_>>());
+        let channels = admission.channels.into_iter().map(|heard| heard.channel);
+        let channels: Vec<_> = channels.collect();
+        let (tenant, user) = (&admission.tenant, &admission.user);
+        if self.node.broker.arrived_in(tenant, user, &channels) {
+            self.announce(user, true, &channels);
         }
     }
 
@@ -306,6 +318,8 @@ impl Sessions {
             presence: heard.presence,
             join_leave: false,
         });
+        // Who logs in has waited for it. Who comes in otherwise hears other hosts a moment later.
+        drop(self.node.broker.attend(std::slice::from_ref(channel)));
         self.tell_coming(key, channel);
     }
 
@@ -350,7 +364,10 @@ impl Sessions {
             channels.push(place.channel);
         }
         if let Some(who) = who
-            && self.node.broker.departed(&who.tenant, &who.user)
+            && self
+                .node
+                .broker
+                .departed_from(&who.tenant, &who.user, &channels)
         {
             self.announce(&who.user, false, &channels);
         }

@@ -30,6 +30,7 @@ use crate::policy::memo::{Verdict, Watcher};
 use crate::policy::trace::Connection;
 use crate::policy::{Policy, Undecided};
 use crate::socket::{Pace, ShardHandle};
+use futures::future::BoxFuture;
 use sschat_protocol::centrifuge as centrifuge_protocol;
 use sschat_protocol::seed::Format;
 use sschat_protocol::websocket::deflate::Agreement;
@@ -110,6 +111,8 @@ pub enum Command {
     CaughtUp(Watcher, u64, centrifuge::Read),
     /// A part of a channel's history was read for a session.
     Read(Watcher, Box<centrifuge::Shelf>),
+    /// Publications of a channel were lost on their way to this host.
+    Lost(Arc<Channel>),
     /// A user came or went; for those who share one of the rooms.
     Presence(Arc<presence::Notice>),
     /// Who of this shard hears a channel?
@@ -134,6 +137,7 @@ impl Command {
             | Self::Acknowledged(..)
             | Self::CaughtUp(..)
             | Self::Read(..)
+            | Self::Lost(..)
             | Self::Presence(..)
             | Self::Roll(..)
             | Self::Rolled(..)
@@ -180,6 +184,16 @@ impl Mail for Post {
     fn acknowledge(&self, shard: usize, receipts: Vec<Receipt>) {
         self.tell(shard, Command::Acknowledged(receipts));
     }
+
+    fn lost(&self, channel: &Arc<Channel>) {
+        for shard in 0..self.shards.len() {
+            self.tell(shard, Command::Lost(Arc::clone(channel)));
+        }
+    }
+
+    fn elsewhere(&self, user: &str, online: bool, channels: Vec<Arc<Channel>>) {
+        self.announce(presence::Notice::new(user.into(), online, channels));
+    }
 }
 
 /// What all shards of a host share.
@@ -218,6 +232,13 @@ impl Node {
 
     fn admission(&self, grant: Grant) -> Admission {
         admit(&self.channels, grant)
+    }
+
+    /// Sees to it that an admitted session hears its rooms; to be awaited where it does not yet.
+    fn attend(&self, outcome: &Result<Admission, Refused>) -> Option<BoxFuture<'static, ()>> {
+        let rooms = outcome.as_ref().ok()?.channels.iter();
+        let channels: Vec<_> = rooms.map(|heard| Arc::clone(&heard.channel)).collect();
+        self.broker.attend(&channels)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who is online: told to those who share a room, and answered when asked.
 
-use super::{Command, Sessions, wire};
+use super::{Command, Post, Sessions, wire};
 use crate::broker::Channel;
 use crate::hub::{ConnectionKey, RoomKey};
 use crate::policy::answer::Answer;
@@ -20,38 +20,50 @@ pub struct Notice {
     channels: Vec<Arc<Channel>>,
 }
 
+impl Notice {
+    pub(super) fn new(user: Arc<str>, online: bool, channels: Vec<Arc<Channel>>) -> Self {
+        Self {
+            user,
+            online,
+            channels,
+        }
+    }
+}
+
+impl Post {
+    /// Tells every shard.
+    pub(super) fn announce(&self, notice: Notice) {
+        let notice = Arc::new(notice);
+        for shard in 0..self.shards.len() {
+            self.tell(shard, Command::Presence(Arc::clone(&notice)));
+        }
+    }
+}
+
 impl Sessions {
     /// Tells every shard that a user came or went, for those rooms that are not too big.
     pub(super) fn announce(&mut self, user: &Arc<str>, online: bool, channels: &[Arc<Channel>]) {
-        let limit = self.node.settings.presence_limit;
-        let channels: Vec<_> = channels
-            .iter()
-            .filter(|channel| {
-                let members = channel.members.load(Ordering::Relaxed);
-                members > 0 && members <= limit
-            })
-            .cloned()
-            .collect();
-        if channels.is_empty() {
-            return;
+        let channels = channels.iter().filter(|channel| self.is_told_of(channel));
+        let channels: Vec<_> = channels.cloned().collect();
+        if !channels.is_empty() {
+            let notice = Notice::new(Arc::clone(user), online, channels);
+            self.node.post.announce(notice);
         }
-        let notice = Arc::new(Notice {
-            user: Arc::clone(user),
-            online,
-            channels,
-        });
-        for shard in 0..self.node.post.shards.len() {
-            self.node
-                .post
-                .tell(shard, Command::Presence(Arc::clone(&notice)));
-        }
+    }
+
+    /// Whether anybody hears the channel, and not too many to be told who comes and goes.
+    fn is_told_of(&self, channel: &Channel) -> bool {
+        let members = channel.members.load(Ordering::Relaxed);
+        members > 0 && members <= self.node.settings.presence_limit
     }
 
     /// Tells those sessions of this shard that share a room with the user, each once.
     pub(super) fn tell_presence(&mut self, notice: &Notice, turn: &mut Turn<'_>) {
         let mut connections: Vec<ConnectionKey> = Vec::new();
         for channel in &notice.channels {
-            if let Some(room) = turn.hub.room(channel.id) {
+            if self.is_told_of(channel)
+                && let Some(room) = turn.hub.room(channel.id)
+            {
                 for format in wire::ENVELOPES {
                     let members = turn.hub.members(room, format);
                     connections.extend(members.filter(|key| self.sees(*key, room)));

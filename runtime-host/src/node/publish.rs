@@ -4,13 +4,14 @@ use super::session::Waiting;
 use super::wire::{self, JSON, TEXT};
 use super::{Command, Sessions, centrifuge};
 use crate::broker::{Channel, Fanout, Origin, Publication, Receipt, Refused, Said, Stamp, Taker};
-use crate::hub::{ConnectionKey, RoomKey, Seat};
+use crate::hub::{ConnectionKey, FORMATS, RoomKey, Seat};
 use crate::metrics::tally::{self, Figure};
 use crate::policy::answer::Answer;
 use crate::policy::memo::{Leave, Verdict, Watcher};
 use crate::policy::trace::Occasion;
 use crate::socket::{Flow, Turn};
 use crate::wasm::authority::{Identity, Question};
+use sschat_protocol::centrifuge::Disconnect;
 use sschat_protocol::seed::{self, ErrorCode};
 use std::sync::Arc;
 
@@ -225,6 +226,22 @@ impl Sessions {
             .and_then(|session| session.seated(room))
             .map(|place| place.seat);
         self.take_in(room, seat, channel, said, turn);
+    }
+
+    /// Publications of a channel were lost on their way to this host. Clients that count
+    /// offsets come back and recover, or are told that they can't; the seed's protocol has
+    /// no word for it.
+    pub(super) fn lost(&mut self, channel: &Channel, turn: &mut Turn<'_>) {
+        let Some(room) = turn.hub.room(channel.id) else {
+            return;
+        };
+        let members = (0..FORMATS as u8).flat_map(|format| turn.hub.members(room, format));
+        let members: Vec<_> = members.collect();
+        for key in members {
+            if self.is_client(key) {
+                self.disconnect(key, &Disconnect::INSUFFICIENT_STATE, turn);
+            }
+        }
     }
 
     /// Appends a publication to the room's log, one frame per wire format.

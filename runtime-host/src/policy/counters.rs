@@ -21,7 +21,7 @@ pub struct Counters {
 }
 
 /// Why there was no verdict, in the order of [`reason`].
-const REASONS: [&str; 9] = [
+const REASONS: [&str; 10] = [
     "trap",
     "timeout",
     "limit",
@@ -31,6 +31,7 @@ const REASONS: [&str; 9] = [
     "load",
     "policy",
     "unsteady",
+    "keys",
 ];
 
 fn reason(undecided: &Undecided) -> usize {
@@ -44,6 +45,7 @@ fn reason(undecided: &Undecided) -> usize {
         Undecided::Load(_) => 6,
         Undecided::Policy(_) => 7,
         Undecided::Unsteady => 8,
+        Undecided::Keys(_) => 9,
     }
 }
 

@@ -55,7 +55,11 @@ impl Sessions {
         let catching = self.clients.catching_up.entry(channel.id).or_default();
         catching.push(watcher);
         let channel = Arc::clone(channel);
+        let attended = node.broker.attend(std::slice::from_ref(&channel));
         self.node.runtime.spawn(async move {
+            if let Some(attended) = attended {
+                attended.await;
+            }
             let read = reading.await;
             if let Err(error) = &read {
                 tracing::warn!(%error, "history was not read");

@@ -1,0 +1,93 @@
+//! The broker: one host's own, or that of several hosts on the Redis that holds the state.
+
+use super::history;
+use crate::broker::memory::MemoryBroker;
+use crate::broker::redis::{LEASE, RedisBroker, Settings};
+use crate::broker::{Broker, Channels, Retention};
+use crate::config::{Config, HistorySettings};
+use crate::manifest::settings::{BrokerKind, HistoryKind};
+use crate::metrics::history::HistoryFigures;
+use crate::node::Post;
+use anyhow::{Context, anyhow};
+use sschat_history::History;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What Redis keeps of a room where sessions get no history: so that hosts that were cut off
+/// for a moment find what they missed.
+const GAPS: Retention = Retention {
+    count: 1_000,
+    bytes: 4 << 20,
+    age: Duration::from_secs(60),
+};
+
+/// Why there is no broker on Redis.
+pub(crate) const NO_REDIS: &str =
+    "--broker redis needs the state on Redis: name one in the runtime configuration";
+
+/// Which broker it is, where `state` is the URL of the Redis that holds the state, if one does.
+pub(crate) fn kind<'a>(
+    wanted: Option<BrokerKind>,
+    state: Option<&'a str>,
+) -> Result<Option<&'a str>, &'static str> {
+    match (wanted, state) {
+        (Some(BrokerKind::Memory), _) | (None, None) => Ok(None),
+        (_, Some(url)) => Ok(Some(url)),
+        (Some(BrokerKind::Redis), None) => Err(NO_REDIS),
+    }
+}
+
+/// Opens the broker, and the history where that is this host's own.
+pub(super) fn open(
+    config: &Config,
+    state: Option<&str>,
+    (post, channels): (Post, Arc<Channels>),
+    counted: &Arc<HistoryFigures>,
+) -> anyhow::Result<(Arc<dyn Broker>, Option<Arc<dyn History>>)> {
+    let url = kind(config.broker, state).map_err(|reason| anyhow!(reason))?;
+    let Some(url) = url else {
+        if state.is_some() {
+            tracing::warn!("other hosts on this Redis hear nothing of what is said here");
+        }
+        let mut broker = MemoryBroker::new(post.clone());
+        let keeping = history::open(&config.history, &config.state_dir, &post, counted)?;
+        let history = keeping.as_ref().map(|it| Arc::clone(&it.history));
+        if let Some(keeping) = keeping {
+            broker = broker.with_history(keeping);
+        }
+        return Ok((Arc::new(broker), history));
+    };
+    tracing::info!("{}", describe(&config.history));
+    let kept = Retention {
+        count: config.history.size,
+        age: config.history.age,
+        ..Retention::default()
+    };
+    let history = config.history.kind != HistoryKind::None;
+    let settings = Settings {
+        url: url.to_owned(),
+        retention: if history { kept } else { GAPS },
+        history,
+    };
+    let broker = RedisBroker::open(&settings, post, channels);
+    let broker = broker
+        .map_err(|reason| anyhow!(reason))
+        .context("the broker")?;
+    Ok((Arc::new(broker), None))
+}
+
+/// The broker on Redis in a sentence.
+pub(crate) fn describe(settings: &HistorySettings) -> String {
+    let (size, age) = (settings.size, settings.age);
+    let kept = match settings.kind {
+        HistoryKind::None => "rooms keep no history".to_owned(),
+        HistoryKind::Memory | HistoryKind::Durable => format!(
+            "rooms keep up to {size} publications for {age:?} there, as safe as its appendonly \
+             and appendfsync make them"
+        ),
+    };
+    format!(
+        "publications and presence reach all hosts on this Redis; a host that dies is noticed \
+         within {LEASE:?}; {kept}"
+    )
+}

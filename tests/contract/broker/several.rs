@@ -6,8 +6,8 @@ use sschat_tests::Redis;
 
 /// Cuts every connection of hosts.
 fn cut(redis: &Redis) {
-    for id in redis.connections("lib-name=sschat") {
-        redis.run(&["CLIENT", "KILL", "ID", &id]);
+    for kind in ["normal", "pubsub"] {
+        redis.run(&["CLIENT", "KILL", "TYPE", kind]);
     }
 }
 

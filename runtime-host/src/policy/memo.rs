@@ -156,6 +156,8 @@ impl Weighter<Question, Arc<Verdict>> for ByBytes {
         let answer = verdict.answer().map_or(0, Answer::weight);
         let question = match question {
             Question::LogIn(credential) => credential.token.as_ref().map_or(0, String::len),
+            // A client chooses how long it is, also where it is worth nothing.
+            Question::MayJoin(_, _, Some(pass)) => pass.token.len(),
             _ => 0,
         };
         VERDICT_WEIGHT + answer as u64 + question as u64

@@ -133,7 +133,7 @@ async fn a_restarted_host_knows_the_keys_without_the_server() {
     let (_, [alice]) = app.room_of().await;
     let token = signer.sign(&claims(&alice), Some("k"));
     assert!(connect(&host, &app, &token).await.1["connect"].is_object());
-    drop(host);
+    host.kill().await;
     server.answer("500 Oh", "");
     let host = start().await;
     let app = app.at(&host);

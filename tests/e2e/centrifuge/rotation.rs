@@ -37,14 +37,14 @@ async fn a_session_ends_with_the_secret_that_signed_its_token() {
     let (mut second, reply) = connect(&host, &app, &alice, secret).await;
     assert!(reply["connect"].is_object(), "{reply}");
     let publish = json!({"publish": {"channel": room, "data": 1}});
-    assert_eq!(first.ask(publish.clone()).await["publish"], json!({}));
+    assert!(first.ask(publish.clone()).await["publish"].is_object());
     change(&app, "DELETE", "secret", &Value::Null).await;
     first.expect_close(REVOKED).await;
     let mut late = Client::open(&host, &app).await;
     let old = sign(&json!({"sub": alice}), &app.secret);
     late.send(json!({"connect": {"token": old}})).await;
     late.expect_close(3500).await;
-    assert_eq!(second.ask(publish).await["publish"], json!({}));
+    assert!(second.ask(publish).await["publish"].is_object());
     // Two rotations later that one is over as well.
     change(&app, "POST", "secret", &Value::Null).await;
     change(&app, "POST", "secret", &Value::Null).await;

@@ -19,6 +19,7 @@ mod open;
 mod passes;
 mod policies;
 mod rules;
+mod signer;
 mod tokens;
 
 const NOW: u64 = 1_800_000_000;

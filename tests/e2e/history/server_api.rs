@@ -101,7 +101,7 @@ async fn a_backend_sees_its_own_alone() {
         assert_eq!(&info["client"], client);
         users.push(&info["user"]);
     }
-    users.sort_by_key(|user| user.to_string());
+    users.sort_by_key(ToString::to_string);
     let mut expected = [&one, &one, &two];
     expected.sort();
     assert_eq!(

@@ -26,10 +26,10 @@ pub(crate) const NO_REDIS: &str =
     "--broker redis needs the state on Redis: name one in the runtime configuration";
 
 /// Which broker it is, where `state` is the URL of the Redis that holds the state, if one does.
-pub(crate) fn kind<'a>(
+pub(crate) fn kind(
     wanted: Option<BrokerKind>,
-    state: Option<&'a str>,
-) -> Result<Option<&'a str>, &'static str> {
+    state: Option<&str>,
+) -> Result<Option<&str>, &'static str> {
     match (wanted, state) {
         (Some(BrokerKind::Memory), _) | (None, None) => Ok(None),
         (_, Some(url)) => Ok(Some(url)),
@@ -37,13 +37,16 @@ pub(crate) fn kind<'a>(
     }
 }
 
-/// Opens the broker, and the history where that is this host's own.
+/// A broker, and the history where that is this host's own.
+type Opened = (Arc<dyn Broker>, Option<Arc<dyn History>>);
+
+/// Opens the broker.
 pub(super) fn open(
     config: &Config,
     state: Option<&str>,
     (post, channels): (Post, Arc<Channels>),
     counted: &Arc<HistoryFigures>,
-) -> anyhow::Result<(Arc<dyn Broker>, Option<Arc<dyn History>>)> {
+) -> anyhow::Result<Opened> {
     let url = kind(config.broker, state).map_err(|reason| anyhow!(reason))?;
     let Some(url) = url else {
         if state.is_some() {

@@ -92,8 +92,12 @@ impl<'a> Check<'a> {
             let config = Config::new(&args, &self.manifest.settings);
             if let Some(config) = keep(config, &mut self.findings) {
                 match broker_kind(config.broker, self.redis()) {
-                    Ok(Some(_)) => stdout::say(&format!("broker: {}\n", describe_broker(&config.history))),
-                    Ok(None) => stdout::say(&format!("history: {}\n", describe_history(&config.history))),
+                    Ok(Some(_)) => {
+                        stdout::say(&format!("broker: {}\n", describe_broker(&config.history)))
+                    }
+                    Ok(None) => {
+                        stdout::say(&format!("history: {}\n", describe_history(&config.history)))
+                    }
                     Err(reason) => self.findings.push(reason.to_owned()),
                 }
             }

@@ -117,20 +117,8 @@ impl Settings {
             },
             queue_limit: size("queue_limit")?,
             presence_limit: number("presence_limit")?,
-            broker: match table.get("broker")? {
-                Some(node) => {
-                    let kind = BrokerKind::from_str(&node.string()?, false);
-                    Some(kind.map_err(|reason| node.error(reason))?)
-                }
-                None => None,
-            },
-            history: match table.get("history")? {
-                Some(node) => {
-                    let kind = HistoryKind::from_str(&node.string()?, false);
-                    Some(kind.map_err(|reason| node.error(reason))?)
-                }
-                None => None,
-            },
+            broker: choice(table, "broker")?,
+            history: choice(table, "history")?,
             history_size: number("history_size")?,
             history_age: time("history_age")?,
             body_limit: size("body_limit")?,
@@ -143,6 +131,15 @@ impl Settings {
             instance_reuse: number("instance_reuse")?,
         })
     }
+}
+
+/// One of the values that a setting can have, by its name.
+fn choice<T: ValueEnum>(table: &Node<'_>, name: &str) -> Result<Option<T>, ManifestError> {
+    let Some(node) = table.get(name)? else {
+        return Ok(None);
+    };
+    let kind = T::from_str(&node.string()?, false);
+    kind.map(Some).map_err(|reason| node.error(reason))
 }
 
 /// Reads a number of bytes: `65536`, `64KiB`, `1 MiB`.

@@ -5,11 +5,9 @@
 -- record and the index of its key or 0. Times in milliseconds.
 local meta, log, sent = KEYS[1], KEYS[2], KEYS[3]
 local function text(number) return string.format('%.0f', number) end
-local before = redis.call('GET', sent)
-if before then
-  local number, answer = string.match(before, '^(%d+) (.*)$')
-  if number == ARGV[2] then return answer end
-end
+-- GETRANGE and not GET, which stands for reads of the state in Redis' statistics.
+local number, answer = string.match(redis.call('GETRANGE', sent, 0, -1), '^(%d+) (.*)$')
+if number == ARGV[2] then return answer end
 local state = redis.call('HMGET', meta, 'epoch', 'top', 'time', 'total')
 local epoch, top = state[1], tonumber(state[2] or '0')
 local last, total = tonumber(state[3] or '0'), tonumber(state[4] or '0')
@@ -25,7 +23,7 @@ local first, fresh, offsets = top + 1, {}, {}
 for index = 10, #ARGV, 2 do
   local record, key = ARGV[index], KEYS[4 + tonumber(ARGV[index + 1])]
   local keyed = ARGV[index + 1] ~= '0'
-  local known = keyed and redis.call('GET', key)
+  local known = keyed and redis.call('GETRANGE', key, 0, -1)
   local of, offset
   if known then of, offset = string.match(known, '^(%x+) (%d+)$') end
   if of == epoch then

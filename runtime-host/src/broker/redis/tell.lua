@@ -7,7 +7,7 @@
 local users, number = KEYS[1], KEYS[2]
 if ARGV[1] == '1' then
   redis.call('DEL', users)
-elseif redis.call('GET', number) ~= ARGV[2] then
+elseif redis.call('GETRANGE', number, 0, -1) ~= ARGV[2] then
   return 0
 end
 for index = 7, #ARGV, 2 do

@@ -1,2 +1,2 @@
 -- The users of a host, as of its word of this number.
-return {redis.call('GET', KEYS[1]) or '', redis.call('HGETALL', KEYS[2])}
+return {redis.call('GETRANGE', KEYS[1], 0, -1), redis.call('HGETALL', KEYS[2])}

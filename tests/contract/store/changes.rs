@@ -168,7 +168,8 @@ pub(crate) async fn a_dropped_write_is_told_all_the_same(backend: &mut dyn Backe
     backend.listen("default", Arc::new(Told(Mutex::new(Some(told)))));
     {
         let mut write = pin!(store.set_many(vec![entry("a", "1"), entry("b", "1")]));
-        assert!(poll!(&mut write).is_pending());
+        // Dropped where it stands; a fast store may be done with it even now.
+        let _ = poll!(&mut write);
     }
     // If it takes effect, then whole, and everyone is told.
     set(&*store, "c", "1").await;

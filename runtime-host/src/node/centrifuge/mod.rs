@@ -11,6 +11,7 @@
 //! Absent on purpose: how history is kept ([`crate::broker`]), and rules ([`crate::policy`]).
 
 mod catching_up;
+mod clients;
 mod connect;
 mod history;
 mod listeners;
@@ -22,6 +23,7 @@ mod subscribe;
 mod time;
 mod tokens;
 
+pub(super) use clients::Clients;
 pub(super) use listeners::{Coming, Listeners};
 pub(super) use publish::publication;
 pub(super) use recovery::Read;
@@ -29,7 +31,7 @@ pub(super) use recovery::Read;
 use super::{Sessions, wire};
 use crate::hub::ConnectionKey;
 use crate::policy::Undecided;
-use crate::policy::memo::{Verdict, Watcher};
+use crate::policy::memo::Verdict;
 use crate::socket::{Flow, Turn};
 use connect::Welcome;
 pub(super) use history::Shelf;
@@ -37,10 +39,7 @@ use recovery::{CatchUp, Claim};
 use sschat_protocol::centrifuge::session::{Millis, Session, Settings, Step};
 use sschat_protocol::centrifuge::{Command, Commands, Disconnect, Failure, Format, Reply, Request};
 use sschat_protocol::websocket::Opcode;
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
-use std::time::Instant;
 
 /// A buffer of replies that grew past this is not kept, so that one connect with thousands of rooms does not pin it.
 const KEPT: usize = 64 << 10;
@@ -106,42 +105,6 @@ enum Done {
     Wait(Until),
     /// The end.
     Close(Disconnect),
-}
-
-/// What the sessions of this protocol share on a shard.
-pub(super) struct Clients {
-    settings: Settings,
-    start: Instant,
-    /// Alarms, the next first. A session has one that counts: see [`Client::alarm`].
-    alarms: BinaryHeap<Reverse<(Millis, ConnectionKey)>>,
-    /// Who catches up with which channel.
-    catching_up: HashMap<u64, Vec<Watcher>>,
-    /// The serial number of who last did.
-    caught: u64,
-    /// Those who are to be answered once nothing is in doubt any more.
-    in_doubt: Vec<Watcher>,
-    /// Where replies are encoded before their frame's header can be.
-    replies: Vec<u8>,
-}
-
-impl Default for Clients {
-    fn default() -> Self {
-        Self {
-            settings: Settings::default(),
-            start: Instant::now(),
-            alarms: BinaryHeap::new(),
-            catching_up: HashMap::new(),
-            caught: 0,
-            in_doubt: Vec::new(),
-            replies: Vec::new(),
-        }
-    }
-}
-
-impl Clients {
-    fn now(&self) -> Millis {
-        self.start.elapsed().as_millis() as Millis
-    }
 }
 
 impl Sessions {

@@ -229,6 +229,7 @@ impl Sessions {
             }
         }
         self.answer_history(key, turn);
+        self.answer_call(key, turn);
     }
 
     /// Answers those who were in doubt before.

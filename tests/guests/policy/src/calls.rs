@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 /// Answers a call.
 pub(crate) fn answer(who: &Identity, method: &str, data: &str) -> Result<String, Refusal> {
-    let given: Value = serde_json::from_str(data).expect("one JSON value");
+    let given: Value = serde_json::from_str(data).unwrap_or_else(|it| panic!("{it}"));
     match method {
         "echo" => {
             let who = json!({"tenant": who.tenant, "user": who.user});

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::desk::PolicyDesk;
 use crate::fetch::Fetcher;
 use crate::http::rooms::Backend;
+use crate::http::streams::{Fate, Relay};
 use crate::http::upgrade::{self, Adopt, Upgraded};
 use crate::http::{Bound, Parts, Server};
 use crate::manifest::Manifest;
@@ -31,6 +32,8 @@ use crate::wasm::authority::AuthorityPool;
 use crate::wasm::engine::{EngineSettings, Engines};
 use crate::wasm::policy::{PolicyPool, Workshop};
 use anyhow::{Context, bail};
+use bytes::Bytes;
+use futures::future::BoxFuture;
 use sschat_history::History;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -99,6 +102,7 @@ impl App {
             broker,
             history,
             counted,
+            post,
         } = join(&policy, &label, config, &stores)?;
         let shards = Arc::new(shards);
         let figures = figures::Sources {
@@ -114,6 +118,7 @@ impl App {
             origins: config.origins.clone(),
             compression: config.compression,
             adopt: Arc::new(Door(Arc::clone(&shards))),
+            relay: Arc::new(SideDoor(post)),
             debug_endpoints: config.debug_endpoints,
             readiness: stores.readiness(),
             desk,
@@ -206,6 +211,7 @@ impl Adopt for Door {
         let endpoint = match upgraded.endpoint {
             upgrade::Endpoint::Polling { format } => node::Endpoint::Polling(format),
             upgrade::Endpoint::Centrifuge { format } => node::Endpoint::Centrifuge(format),
+            upgrade::Endpoint::Streaming(streaming) => node::Endpoint::Streaming(streaming),
             upgrade::Endpoint::Echo => node::Endpoint::Echo,
         };
         let opening = Opening {
@@ -219,6 +225,25 @@ impl Adopt for Door {
             },
         };
         self.0.adopt(upgraded.stream, upgraded.read, opening);
+    }
+}
+
+/// Where goes what clients say by requests of their own.
+struct SideDoor(Post);
+
+impl Relay for SideDoor {
+    fn host(&self) -> &str {
+        self.0.host()
+    }
+
+    fn say<'a>(&'a self, session: &'a str, frame: Bytes) -> BoxFuture<'a, Fate> {
+        Box::pin(async move {
+            match self.0.say(session, frame).await {
+                node::Fate::Taken => Fate::Taken,
+                node::Fate::Unknown => Fate::Unknown,
+                node::Fate::Crowded => Fate::Crowded,
+            }
+        })
     }
 }
 
@@ -288,6 +313,7 @@ struct Joined {
     broker: Arc<dyn Broker>,
     history: Option<Arc<dyn History>>,
     counted: Arc<HistoryFigures>,
+    post: Post,
 }
 
 /// Joins policy, broker and shards.
@@ -309,6 +335,7 @@ fn join(
     stores.listen(label, Arc::clone(&grants) as Arc<dyn ChangeListener>);
     let counted = Arc::new(HistoryFigures::default());
     let joined = (post.clone(), Arc::clone(&channels));
+    let told = post.clone();
     let (broker, history) = broker::open(config, stores.redis(label), joined, &counted)?;
     let farewell = Arc::clone(&broker);
     let backend = Arc::new(RoomBackend {
@@ -350,6 +377,7 @@ fn join(
         broker: farewell,
         history,
         counted,
+        post: told,
     })
 }
 

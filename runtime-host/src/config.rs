@@ -186,6 +186,7 @@ impl Config {
             state_dir: args.runtime.state_dir.clone(),
             http: http::Limits {
                 connections: CONNECTIONS,
+                message: socket.message_limit,
                 body: args
                     .body_limit
                     .or(settings.body_limit)

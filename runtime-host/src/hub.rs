@@ -23,8 +23,9 @@ pub type ConnectionKey = u32;
 /// A room, as its shard numbers it while it has a member there.
 pub type RoomKey = u32;
 
-/// How many wire formats a room may be heard in: four, each also compressed.
-pub const FORMATS: usize = 8;
+/// How many wire formats a room may be heard in: four over WebSockets, each also compressed, and three in the bodies of
+/// HTTP responses, each also without chunks. Numbered with gaps.
+pub const FORMATS: usize = 16;
 
 /// Logs that grew past this in a turn are not kept for the next, so that one burst does not pin its memory.
 const LOG_KEEP: usize = 256 << 10;

@@ -7,6 +7,7 @@
 
 mod body;
 mod builtin;
+mod cross_origin;
 mod forward;
 mod inbound;
 mod listener;
@@ -16,7 +17,9 @@ mod reply;
 pub mod rooms;
 pub mod router;
 mod server_api;
+pub mod streams;
 mod sweep;
+mod takeover;
 pub mod upgrade;
 
 pub use listener::{Bound, ListenError};
@@ -34,6 +37,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use streams::{Relay, Route, Streams};
+use takeover::Wanted;
 use upgrade::{Adopt, Endpoint, Origins, Upgrades};
 
 /// Bounds of the HTTP side.
@@ -41,6 +46,8 @@ use upgrade::{Adopt, Endpoint, Origins, Upgrades};
 pub struct Limits {
     /// Connections at once that are not WebSockets; further ones wait in the backlog.
     pub connections: usize,
+    /// The most bytes of what a client of the Centrifuge protocol says at once.
+    pub message: usize,
     /// The most bytes of a request's body.
     pub body: u64,
     /// How long a request's head may take, then the first 64 KiB of its body and each
@@ -78,6 +85,8 @@ pub struct Parts {
     pub compression: bool,
     /// Takes upgraded connections.
     pub adopt: Arc<dyn Adopt>,
+    /// Takes what clients say by requests to their sessions.
+    pub relay: Arc<dyn Relay>,
     /// Whether `/websocket/echo` exists.
     pub debug_endpoints: bool,
     /// Asked by `/readyz`.
@@ -99,6 +108,7 @@ pub struct Server {
     limits: Limits,
     inbound: Inbound,
     upgrades: Upgrades,
+    streams: Streams,
     debug_endpoints: bool,
     readiness: Readiness,
     policies: policies::Counter,
@@ -121,6 +131,12 @@ impl Server {
             router,
             forwards,
             inbound: Inbound::new(parts.limits.body, parts.limits.head),
+            streams: Streams::new(
+                parts.origins.clone(),
+                (parts.limits.message, parts.limits.head),
+                Arc::clone(&parts.adopt),
+                parts.relay,
+            ),
             limits: parts.limits,
             upgrades: Upgrades {
                 origins: parts.origins,
@@ -201,6 +217,10 @@ impl Server {
         if let Some(endpoint) = self.endpoint(path, request.uri().query()) {
             return self.upgrades.answer(request, endpoint, remote.address);
         }
+        if let Some(route) = Route::at(path) {
+            let (address, wanted) = (remote.address, &remote.wanted);
+            return self.streams.answer(route, request, address, wanted).await;
+        }
         builtin::page(&request).unwrap_or_else(reply::not_found)
     }
 
@@ -243,11 +263,13 @@ fn names_host<B>(request: &Request<B>) -> bool {
 }
 
 /// The other end of a connection.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Remote {
     address: SocketAddr,
     /// The address as a header's value, made once for all requests of the connection.
     header: http::HeaderValue,
+    /// Whether a request wants the socket itself.
+    wanted: Wanted,
 }
 
 /// The refusal of methods other than GET and HEAD.

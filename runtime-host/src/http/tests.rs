@@ -18,6 +18,19 @@ impl Adopt for Adopted {
     }
 }
 
+/// A host without sessions.
+struct NoRelay;
+
+impl streams::Relay for NoRelay {
+    fn host(&self) -> &str {
+        "here"
+    }
+
+    fn say<'a>(&'a self, _: &'a str, _: bytes::Bytes) -> BoxFuture<'a, streams::Fate> {
+        Box::pin(async { streams::Fate::Unknown })
+    }
+}
+
 /// A desk that is never asked: nothing here is mounted.
 struct NoDesk;
 
@@ -126,11 +139,13 @@ fn start(debug_endpoints: bool, readiness: Result<(), String>) -> Running {
         limits: Limits {
             connections: 8,
             body: 1_024,
+            message: 256,
             head: HEAD_TIMEOUT,
         },
         origins: Origins::default(),
         compression: false,
         adopt: Arc::new(Adopted(adopt)),
+        relay: Arc::new(NoRelay),
         debug_endpoints,
         readiness: Arc::new(move || {
             let readiness = readiness.clone();

@@ -88,6 +88,7 @@ impl Session {
         let format = match self.endpoint {
             Endpoint::Polling(format) => format,
             Endpoint::Centrifuge(format) => return wire::client_number(format, self.deflate),
+            Endpoint::Streaming(streaming) => return wire::stream_number(streaming),
             Endpoint::Echo => Format::Json,
         };
         wire::number(format, self.deflate)

@@ -5,6 +5,7 @@
 
 use sschat_protocol::centrifuge;
 use sschat_protocol::seed::Format;
+use sschat_protocol::streaming::{Shape, Streaming};
 use sschat_protocol::websocket::deflate::{Agreement, Deflater, deflate_message};
 use sschat_protocol::websocket::{Opcode, push_frame};
 
@@ -18,6 +19,12 @@ const DEFLATED: u8 = 2;
 const CLIENT_JSON: u8 = 4;
 /// Pushes of the Centrifuge protocol, in Protobuf.
 const CLIENT_PROTOBUF: u8 = 5;
+/// The same in the body of an HTTP response: JSON by lines, Protobuf, JSON in events.
+const STREAM_JSON: u8 = 8;
+const STREAM_PROTOBUF: u8 = 9;
+const STREAM_EVENTS: u8 = 12;
+/// Added to those: the body has no chunks. Such bodies are not compressed here.
+const UNCHUNKED: u8 = DEFLATED;
 
 /// The formats that hold envelopes.
 pub(super) const ENVELOPES: [u8; 2] = [JSON, JSON | DEFLATED];
@@ -48,12 +55,37 @@ pub(super) fn client_number(format: centrifuge::Format, agreement: Option<Agreem
     compressed(plain, agreement)
 }
 
-/// The Centrifuge protocol's format behind the number of one without its compression.
+/// As [`number`], for a connection whose messages go into the body of an HTTP response.
+pub(super) fn stream_number(streaming: Streaming) -> u8 {
+    let chunked = match streaming.shape {
+        Shape::Lines => STREAM_JSON,
+        Shape::Delimited => STREAM_PROTOBUF,
+        Shape::Events => STREAM_EVENTS,
+    };
+    match streaming.chunked {
+        true => chunked,
+        false => chunked | UNCHUNKED,
+    }
+}
+
+/// The body that a format's messages go into, where it is no WebSocket's.
+fn streaming(format: u8) -> Option<Streaming> {
+    let shape = match format & !UNCHUNKED {
+        STREAM_JSON => Shape::Lines,
+        STREAM_PROTOBUF => Shape::Delimited,
+        STREAM_EVENTS => Shape::Events,
+        _ => return None,
+    };
+    let chunked = format & UNCHUNKED == 0;
+    Some(Streaming { shape, chunked })
+}
+
+/// The Centrifuge protocol's format behind the number of one as [`plain`] gives it.
 pub(super) fn client_format(plain: u8) -> Option<centrifuge::Format> {
     match plain {
         CLIENT_JSON => Some(centrifuge::Format::Json),
         CLIENT_PROTOBUF => Some(centrifuge::Format::Protobuf),
-        _ => None,
+        other => streaming(other).map(Streaming::format),
     }
 }
 
@@ -64,13 +96,16 @@ fn compressed(plain: u8, agreement: Option<Agreement>) -> u8 {
     }
 }
 
-/// A format without its compression.
+/// A format without its compression, or its chunks.
 pub(super) fn plain(format: u8) -> u8 {
     format & !DEFLATED
 }
 
 /// Appends a message to a room's log of this format.
 pub(super) fn push(deflater: &mut Deflater, format: u8, message: &[u8], log: &mut Vec<u8>) {
+    if let Some(streaming) = streaming(format) {
+        return streaming.push(log, message);
+    }
     let opcode = match plain(format) {
         CLIENT_PROTOBUF => Opcode::Binary,
         _ => Opcode::Text,
@@ -94,5 +129,31 @@ pub(super) fn push_to(
             deflate_message(deflater, opcode, message, out);
         }
         _ => push_frame(out, opcode, message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::FORMATS;
+
+    #[test]
+    fn every_way_into_a_body_has_a_number_of_its_own() {
+        let mut seen = vec![JSON, TEXT, CLIENT_JSON, CLIENT_PROTOBUF];
+        seen.extend(seen.clone().iter().map(|plain| plain | DEFLATED));
+        for shape in [Shape::Lines, Shape::Delimited, Shape::Events] {
+            for chunked in [true, false] {
+                let body = Streaming { shape, chunked };
+                let number = stream_number(body);
+                assert!(usize::from(number) < FORMATS && !seen.contains(&number));
+                assert_eq!(streaming(number), Some(body));
+                assert_eq!(client_format(plain(number)), Some(body.format()));
+                seen.push(number);
+            }
+        }
+        for format in [JSON, TEXT, CLIENT_JSON, CLIENT_PROTOBUF] {
+            assert_eq!(streaming(format), None);
+            assert_eq!(streaming(format | DEFLATED), None);
+        }
     }
 }

@@ -37,6 +37,7 @@ impl Sessions {
         let client = Client {
             session,
             name: name.to_string().into(),
+            apart: None,
             connect: 0,
             claims: Vec::new(),
             welcome: None,
@@ -51,6 +52,19 @@ impl Sessions {
             session.client = Some(Box::new(client));
         }
         self.set_alarm(key);
+    }
+
+    /// As [`Sessions::begin`], where commands come apart from the connection.
+    pub(in crate::node) fn begin_apart(&mut self, key: ConnectionKey, format: Format) {
+        self.begin(key, format);
+        if let Some(client) = self.client(key) {
+            client.apart = Some(Box::new(Uuid::new_v4()));
+        }
+    }
+
+    /// What the client of a session proves to be itself with, where its commands come apart from the connection.
+    pub(in crate::node) fn apart(&mut self, key: ConnectionKey) -> Option<Uuid> {
+        self.client(key)?.apart.as_deref().copied()
     }
 
     /// Logs in by what the client presents.
@@ -141,12 +155,16 @@ impl Sessions {
             })
             .collect();
         let ttl = time_left(admission.expires);
+        let session = self.ticket(key).unwrap_or_default();
+        let host = Arc::clone(&self.node.post.host);
         let connected = Connected {
             client: &name,
             version: env!("CARGO_PKG_VERSION"),
             expires: ttl.is_some(),
             ttl: ttl.unwrap_or(0),
             subs: &subs,
+            node: if session.is_empty() { "" } else { &host },
+            session: &session,
             ..Connected::default()
         };
         let said = self.say(key, turn, |session, now, settings, out| {

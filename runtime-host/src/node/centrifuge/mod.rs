@@ -28,7 +28,7 @@ pub(super) use listeners::{Coming, Listeners};
 pub(super) use publish::publication;
 pub(super) use recovery::Read;
 
-use super::{Sessions, wire};
+use super::{Endpoint, Sessions, wire};
 use crate::hub::ConnectionKey;
 use crate::policy::Undecided;
 use crate::policy::memo::Verdict;
@@ -40,6 +40,7 @@ use sschat_protocol::centrifuge::session::{Millis, Session, Settings, Step};
 use sschat_protocol::centrifuge::{Command, Commands, Disconnect, Failure, Format, Reply, Request};
 use sschat_protocol::websocket::Opcode;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// A buffer of replies that grew past this is not kept, so that one connect with thousands of rooms does not pin it.
 const KEPT: usize = 64 << 10;
@@ -49,6 +50,8 @@ pub(super) struct Client {
     session: Session,
     /// The id of the connection, by which others know it.
     name: Arc<str>,
+    /// What its client proves to be itself with where commands come apart from the connection.
+    apart: Option<Box<Uuid>>,
     /// The id of the connect command.
     connect: u32,
     /// Where it says that it was in rooms of its own, until its connect is answered.
@@ -153,9 +156,11 @@ impl Sessions {
                 Format::Json => Opcode::Text,
                 Format::Protobuf => Opcode::Binary,
             };
-            let (agreed, deflater) = (session.deflate, &mut self.deflater);
-            turn.hub.reply(key, |log| {
-                wire::push_to(deflater, agreed, (opcode, &out), log);
+            let (agreed, endpoint) = (session.deflate, session.endpoint);
+            let deflater = &mut self.deflater;
+            turn.hub.reply(key, |log| match endpoint {
+                Endpoint::Streaming(streaming) => streaming.push(log, &out),
+                _ => wire::push_to(deflater, agreed, (opcode, &out), log),
             });
         }
         out.clear();

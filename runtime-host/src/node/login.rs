@@ -3,7 +3,7 @@
 use super::session::{Place, Who};
 use super::{Admission, Command, Heard, Sessions, watcher};
 use crate::broker::Channel;
-use crate::hub::{ConnectionKey, RoomKey};
+use crate::hub::{ConnectionKey, RoomKey, Seat};
 use crate::metrics::tally::{self, Figure};
 use crate::policy::grants::{Presented, Refused};
 use crate::policy::memo::Watcher;
@@ -325,12 +325,18 @@ impl Sessions {
 
     pub(super) fn leave(
         &mut self,
-        seat: crate::hub::Seat,
+        seat: Seat,
         channel: &Channel,
         forfeit: bool,
         turn: &mut Turn<'_>,
     ) {
         channel.left(self.shard);
+        self.vacate(seat, forfeit, turn);
+        self.forget_differences(channel, turn);
+    }
+
+    /// Frees a seat, which the one at the end may get.
+    pub(super) fn vacate(&mut self, seat: Seat, forfeit: bool, turn: &mut Turn<'_>) {
         if let Some(moved) = turn.hub.leave(seat, forfeit)
             && let Some(place) = self
                 .session(moved)

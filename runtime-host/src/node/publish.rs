@@ -4,7 +4,7 @@ use super::session::Waiting;
 use super::wire::{self, JSON, TEXT};
 use super::{Command, Sessions, centrifuge};
 use crate::broker::{Channel, Fanout, Origin, Publication, Receipt, Refused, Said, Stamp, Taker};
-use crate::hub::{ConnectionKey, FORMATS, RoomKey, Seat};
+use crate::hub::{ConnectionKey, RoomKey, Seat};
 use crate::metrics::tally::{self, Figure};
 use crate::policy::answer::Answer;
 use crate::policy::memo::{Leave, Verdict, Watcher};
@@ -235,8 +235,7 @@ impl Sessions {
         let Some(room) = turn.hub.room(channel.id) else {
             return;
         };
-        let members = (0..FORMATS as u8).flat_map(|format| turn.hub.members(room, format));
-        let members: Vec<_> = members.collect();
+        let members: Vec<_> = turn.hub.everybody(room).collect();
         for key in members {
             if self.is_client(key) {
                 self.disconnect(key, &Disconnect::INSUFFICIENT_STATE, turn);
@@ -253,6 +252,11 @@ impl Sessions {
         said: Taken<'_>,
         turn: &mut Turn<'_>,
     ) {
+        let deltas = turn.hub.formats(room).any(wire::has_deltas);
+        let delta = match deltas {
+            true => self.difference(channel, said.message),
+            false => None,
+        };
         let (scratch, deflater) = (&mut self.scratch, &mut self.deflater);
         turn.hub.publish(room, publisher, |format, log| {
             scratch.clear();
@@ -260,12 +264,18 @@ impl Sessions {
                 TEXT => seed::message_text(scratch, said.message),
                 JSON => seed::message(scratch, said.message, said.from, &channel.room),
                 other => match wire::client_format(other) {
-                    Some(format) => centrifuge::publication(format, &channel.room, said, scratch),
+                    Some(plain) => {
+                        let payload = wire::payload(format, said.message, delta.as_deref());
+                        centrifuge::publication(plain, &channel.room, (said, payload), scratch);
+                    }
                     None => return,
                 },
             }
             wire::push(deflater, format, scratch, log);
         });
+        if deltas {
+            self.heard_the_first(room, channel, said.message, turn);
+        }
     }
 
     pub(super) fn refuse_before_login(&mut self, key: ConnectionKey, turn: &mut Turn<'_>) -> Flow {

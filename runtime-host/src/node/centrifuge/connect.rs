@@ -146,7 +146,10 @@ impl Sessions {
         while let Some(catch_up) = self.take_caught_up(key, |_| true) {
             caught.push((catch_up.heard.clone(), catch_up.caught(&mut budget)));
         }
-        let publications: Vec<_> = caught.iter().map(|(_, it)| it.publications()).collect();
+        let publications: Vec<_> = caught
+            .iter()
+            .map(|(_, it)| it.publications(false))
+            .collect();
         let subs: Vec<_> = caught
             .iter()
             .zip(&publications)
@@ -233,7 +236,7 @@ impl Sessions {
         (heard, caught): (&Heard, &Caught),
         turn: &mut Turn<'_>,
     ) {
-        let publications = caught.publications();
+        let publications = caught.publications(false);
         let subscription = caught.subscription(&publications);
         let room = &heard.channel.room;
         let subscribed = self.say(key, turn, |session, now, settings, out| {

@@ -1,7 +1,7 @@
 //! Who comes and goes: told to the clients that asked for it, room by room.
 
 use crate::broker::Channel;
-use crate::hub::{ConnectionKey, FORMATS};
+use crate::hub::ConnectionKey;
 use crate::node::roll::Present;
 use crate::node::session::Place;
 use crate::node::{Command, Sessions, wire};
@@ -126,7 +126,8 @@ impl Sessions {
             true => Push::Join(&info),
             false => Push::Leave(&info),
         };
-        for format in 0..FORMATS as u8 {
+        let formats: Vec<_> = turn.hub.formats(room).collect();
+        for format in formats {
             let Some(plain) = wire::client_format(wire::plain(format)) else {
                 continue;
             };

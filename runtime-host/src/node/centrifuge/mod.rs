@@ -13,6 +13,7 @@
 mod catching_up;
 mod clients;
 mod connect;
+mod deltas;
 mod history;
 mod listeners;
 mod presence;

@@ -142,11 +142,17 @@ fn unpublished(refused: &Refused) -> Failure {
 
 /// Appends the push of a publication, the same for all members that speak this format. The seed's clients say things
 /// too; their connections have no name.
-pub(in crate::node) fn publication(format: Format, room: &str, said: Taken<'_>, out: &mut Vec<u8>) {
+pub(in crate::node) fn publication(
+    format: Format,
+    room: &str,
+    (said, data): (Taken<'_>, Payload<'_>),
+    out: &mut Vec<u8>,
+) {
     let publication = Publication {
+        data,
         offset: said.stamp.map_or(0, |stamp| stamp.position.offset),
         time: said.stamp.map_or(0, |stamp| stamp.time as i64),
-        ..shown(said.message.as_bytes(), said.from, said.client)
+        ..shown(&[], said.from, said.client)
     };
     Push::Publication(&publication).encode(format, room, out);
 }

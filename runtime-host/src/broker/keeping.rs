@@ -6,7 +6,9 @@
 
 use super::memory::post;
 use super::receipts::NOBODY;
-use super::{Channel, Mail, Origin, Receipts, Refused, Retention, Said, Spread, Stamp, Taker};
+use super::{
+    Channel, Mail, Origin, Receipts, Refused, Retention, Said, Speaker, Spread, Stamp, Tags, Taker,
+};
 use futures::FutureExt;
 use sschat_history::{Ack, History, HistoryFuture, NewPublication, PublishError, RoomLog};
 use std::sync::Arc;
@@ -43,7 +45,8 @@ pub(super) enum Log {
 pub(super) struct Waiting {
     message: Box<str>,
     from: Arc<str>,
-    client: Option<Arc<str>>,
+    by: Option<Arc<Speaker>>,
+    tags: Option<Tags>,
     key: Option<Box<str>>,
     origin: Origin,
     taker: Option<Taker>,
@@ -54,7 +57,8 @@ impl Waiting {
         Self {
             message: said.message.into(),
             from: Arc::clone(said.from),
-            client: said.client.cloned(),
+            by: said.by.cloned(),
+            tags: said.tags.cloned(),
             key: said.key.map(Into::into),
             origin,
             taker,
@@ -80,7 +84,8 @@ impl<M: Mail> Keeping<M> {
             payload: bytes::Bytes::copy_from_slice(said.message.as_bytes()),
             from: (!said.from.is_empty()).then(|| Arc::clone(said.from)),
             key: said.key.map(Into::into),
-            tags: None,
+            by: said.by.cloned(),
+            tags: said.tags.cloned(),
         };
         let published = match taker {
             None => self
@@ -167,7 +172,8 @@ impl<M: Mail> Keeping<M> {
         let said = Said {
             message: &waiting.message,
             from: &waiting.from,
-            client: waiting.client.as_ref(),
+            by: waiting.by.as_ref(),
+            tags: waiting.tags.as_ref(),
             key: waiting.key.as_deref(),
         };
         match self.append(log, &said, taker) {

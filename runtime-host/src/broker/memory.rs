@@ -134,7 +134,8 @@ pub(super) fn post<M: Mail>(
     let publication = Arc::new(Publication {
         message: said.message.into(),
         from: Arc::clone(said.from),
-        client: said.client.cloned(),
+        by: said.by.cloned(),
+        tags: said.tags.cloned(),
         stamp,
     });
     for (to, on) in spread.shards.iter_mut().enumerate() {
@@ -285,7 +286,8 @@ mod tests {
         let said = Said {
             message,
             from: &"u".into(),
-            client: None,
+            by: None,
+            tags: None,
             key: None,
         };
         broker.publish(channel, &said, ORIGIN, None).unwrap()

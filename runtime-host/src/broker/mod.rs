@@ -14,7 +14,9 @@ pub mod redis;
 
 pub use keeping::{Keeping, WAITING_LIMIT};
 pub use receipts::{Receipt, Receipts, Taker};
-pub use sschat_history::{Epoch, Page, Position, Query, Recovery, Retention, Unrecoverable};
+pub use sschat_history::{
+    Epoch, Page, Position, Query, Recovery, Retention, Speaker, Tags, Unrecoverable,
+};
 
 use futures::future::BoxFuture;
 use keeping::Log;
@@ -158,7 +160,9 @@ pub struct Said<'a> {
     /// Who says it; empty for the tenant's backend.
     pub from: &'a Arc<str>,
     /// The connection that says it, where its protocol names connections.
-    pub client: Option<&'a Arc<str>>,
+    pub by: Option<&'a Arc<Speaker>>,
+    /// Its tags, if any.
+    pub tags: Option<&'a Tags>,
     /// Where the channel has history, a second publication with this key within
     /// [`sschat_history::KEY_WINDOW`] is the first one again.
     pub key: Option<&'a str>,
@@ -195,7 +199,9 @@ pub struct Publication {
     /// Who said it; empty for the tenant's backend.
     pub from: Arc<str>,
     /// The connection that said it, where its protocol names connections.
-    pub client: Option<Arc<str>>,
+    pub by: Option<Arc<Speaker>>,
+    /// Its tags, if any.
+    pub tags: Option<Tags>,
     /// Its place in the channel's history, if there is one.
     pub stamp: Option<Stamp>,
 }

@@ -15,6 +15,8 @@ use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use sschat_history::Tags;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Publications on a page where the request does not say how many.
@@ -24,7 +26,7 @@ const PAGE: usize = 100;
 pub(super) const PAGE_MOST: usize = 1_000;
 
 /// What a backend says.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Message<'a> {
     /// One JSON value.
     pub data: &'a RawValue,
@@ -32,6 +34,8 @@ pub struct Message<'a> {
     pub from: &'a str,
     /// A second message with this key is the first one again.
     pub key: Option<&'a str>,
+    /// Its tags, if any.
+    pub tags: Option<Tags>,
 }
 
 /// A place in a room's history.
@@ -68,6 +72,15 @@ pub struct Shown {
     /// Who said it, if a user did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
+    /// The connection that said it, if it has a name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    /// What its login says of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub info: Option<Box<RawValue>>,
+    /// Its tags.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
 }
 
 /// A page of a room's history.
@@ -241,6 +254,7 @@ async fn say(
         data,
         from: parameters.get("from").map_or("", String::as_str),
         key: parameters.get("idempotency_key").map(String::as_str),
+        tags: None,
     };
     let place = backend.publish(tenant, room, message).await?;
     let status = "ok";

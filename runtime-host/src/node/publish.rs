@@ -3,7 +3,9 @@
 use super::session::Waiting;
 use super::wire::{self, JSON, TEXT};
 use super::{Command, Sessions, centrifuge};
-use crate::broker::{Channel, Fanout, Origin, Publication, Receipt, Refused, Said, Stamp, Taker};
+use crate::broker::{
+    Channel, Fanout, Origin, Publication, Receipt, Refused, Said, Speaker, Stamp, Tags, Taker,
+};
 use crate::hub::{ConnectionKey, RoomKey, Seat};
 use crate::metrics::tally::{self, Figure};
 use crate::policy::answer::Answer;
@@ -23,7 +25,9 @@ pub(super) struct Taken<'a> {
     /// Who said it.
     pub(super) from: &'a str,
     /// The connection that said it, where its protocol names connections.
-    pub(super) client: Option<&'a str>,
+    pub(super) by: Option<&'a Arc<Speaker>>,
+    /// Its tags, if any.
+    pub(super) tags: Option<&'a Tags>,
     /// Its place in the history, if there is one.
     pub(super) stamp: Option<Stamp>,
 }
@@ -136,14 +140,15 @@ impl Sessions {
         turn: &mut Turn<'_>,
     ) -> Result<(), Refused> {
         let shard = self.shard;
-        let (watcher, (left_out, client)) = match self.session(key) {
+        let (watcher, (left_out, by)) = match self.session(key) {
             Some(session) => (session.watcher, session.publishes_as()),
             None => (Watcher::MAX, (Watcher::MAX, None)),
         };
         let said = Said {
             message,
             from,
-            client: client.as_ref(),
+            by: by.as_ref(),
+            tags: None,
             key: None,
         };
         let origin = Origin::Session {
@@ -165,7 +170,8 @@ impl Sessions {
             let said = Taken {
                 message,
                 from,
-                client: client.as_deref(),
+                by: by.as_ref(),
+                tags: None,
                 stamp,
             };
             self.set_aside(channel, said);
@@ -213,7 +219,8 @@ impl Sessions {
         let said = Taken {
             message: &publication.message,
             from: &publication.from,
-            client: publication.client.as_deref(),
+            by: publication.by.as_ref(),
+            tags: publication.tags.as_ref(),
             stamp: publication.stamp,
         };
         self.set_aside(channel, said);

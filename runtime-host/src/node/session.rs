@@ -2,7 +2,7 @@
 
 use super::centrifuge::Client;
 use super::{Endpoint, Opening, wire};
-use crate::broker::Channel;
+use crate::broker::{Channel, Speaker};
 use crate::hub::{RoomKey, Seat};
 use crate::policy::memo::{Leave, Watcher};
 use crate::policy::trace::Connection;
@@ -97,9 +97,9 @@ impl Session {
     /// As whom it publishes: the session that is left out, and the name of its connection.
     ///
     /// Whoever speaks the Centrifuge protocol receives its own publications.
-    pub(super) fn publishes_as(&self) -> (Watcher, Option<Arc<str>>) {
+    pub(super) fn publishes_as(&self) -> (Watcher, Option<Arc<Speaker>>) {
         match &self.client {
-            Some(client) => (Watcher::MAX, Some(client.name())),
+            Some(client) => (Watcher::MAX, Some(client.speaker())),
             None => (self.watcher, None),
         }
     }

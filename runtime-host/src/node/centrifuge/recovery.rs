@@ -115,7 +115,11 @@ impl Caught {
         let aside = self.aside.iter().map(|it| Publication {
             offset: it.stamp.map_or(0, |stamp| stamp.position.offset),
             time: it.stamp.map_or(0, |stamp| stamp.time as i64),
-            ..shown(it.message.as_bytes(), &it.from, it.client.as_deref())
+            ..shown(
+                it.message.as_bytes(),
+                &it.from,
+                (it.by.as_deref(), it.tags.as_ref()),
+            )
         });
         let mut all: Vec<_> = missed.chain(aside).collect();
         for publication in all.iter_mut().filter(|_| deltas) {
@@ -148,13 +152,17 @@ impl Caught {
     }
 }
 
-/// A publication out of the history; connections have no name there.
+/// A publication out of the history.
 pub(super) fn kept(publication: &sschat_history::Publication) -> Publication<'_> {
     let from = publication.from.as_deref().unwrap_or_default();
     Publication {
         offset: publication.offset,
         time: publication.time as i64,
-        ..shown(&publication.payload, from, None)
+        ..shown(
+            &publication.payload,
+            from,
+            (publication.by.as_deref(), publication.tags.as_ref()),
+        )
     }
 }
 

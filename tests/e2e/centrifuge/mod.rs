@@ -7,6 +7,7 @@ mod publications;
 mod recovery;
 mod rotation;
 mod sdk;
+mod streams;
 mod subscriptions;
 mod tokens;
 

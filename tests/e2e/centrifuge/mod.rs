@@ -5,11 +5,13 @@ mod keys;
 mod passes;
 mod publications;
 mod recovery;
+mod restarts;
 mod rotation;
 mod sdk;
 mod streams;
 mod subscriptions;
 mod tokens;
+mod trace;
 
 use serde_json::{Value, json};
 use sschat_tests::token::sign;

@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
 
 pub mod app;
+pub mod body;
 pub mod browser;
 pub mod chat;
 pub mod command;
@@ -23,6 +24,7 @@ pub mod schema;
 pub mod token;
 
 pub use app::App;
+pub use body::Body;
 pub use chat::Chat;
 pub use command::Terminal;
 pub use deadline::within;

@@ -6,6 +6,7 @@
 // A failed expectation is how a test answers.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod asyncapi;
 mod autobahn;
 mod bad_input;
 mod centrifuge;

@@ -43,7 +43,7 @@ impl Sources {
         let names: Vec<String> = (0..self.shards.published().count())
             .map(|at| at.to_string())
             .collect();
-        let help = "Open WebSocket connections.";
+        let help = "Open WebSockets, and responses that do not end.";
         let mut metric = text.gauge("sschat_connections", help);
         for (shard, count) in names.iter().zip(self.shards.connections_by_shard()) {
             metric.sample(&[("shard", shard)], count);

@@ -8,6 +8,7 @@ mod recovery;
 mod restarts;
 mod rotation;
 mod sdk;
+mod streams;
 mod subscriptions;
 mod tokens;
 mod trace;

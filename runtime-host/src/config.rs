@@ -69,6 +69,8 @@ pub struct Config {
     pub history: HistorySettings,
     /// Whether key servers may have private addresses, and speak HTTP.
     pub private_key_servers: bool,
+    /// Whether webhooks may have private addresses, and speak HTTP.
+    pub private_webhooks: bool,
     /// How publications reach other hosts, where that was said.
     pub broker: Option<BrokerKind>,
     /// Whether `/websocket/echo` exists.
@@ -199,6 +201,7 @@ impl Config {
             compression: args.compression.or(settings.compression).unwrap_or(false),
             history: history(args, settings)?,
             private_key_servers: args.private_key_servers,
+            private_webhooks: args.private_webhooks,
             broker: args.broker.or(settings.broker),
             debug_endpoints: args.debug_endpoints,
             drain: args.drain,

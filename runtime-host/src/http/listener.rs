@@ -177,7 +177,12 @@ async fn serve(
     let Ok(header) = HeaderValue::try_from(address.to_string()) else {
         return;
     };
-    let remote = Arc::new(Remote { address, header });
+    let cut = Arc::default();
+    let remote = Arc::new(Remote {
+        address,
+        header,
+        cut: Arc::clone(&cut),
+    });
     let head = server.limits.head;
     let service = service_fn(move |request| {
         let (server, remote) = (server.clone(), remote.clone());
@@ -208,6 +213,7 @@ async fn serve(
             connection.as_mut().graceful_shutdown();
             connection.await
         }
+        () = tokio::sync::Notify::notified(&cut) => Ok(()),
     };
     if let Err(error) = outcome {
         tracing::debug!(%error, "a connection ended early");

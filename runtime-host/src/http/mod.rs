@@ -7,6 +7,7 @@
 
 mod body;
 mod builtin;
+pub mod events;
 mod forward;
 mod inbound;
 mod listener;
@@ -34,6 +35,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 use upgrade::{Adopt, Endpoint, Origins, Upgrades};
 
 /// Bounds of the HTTP side.
@@ -90,6 +92,8 @@ pub struct Parts {
     pub local_metrics: bool,
     /// Does what tenants' backends ask for.
     pub backend: Arc<dyn rooms::Backend>,
+    /// Gives tenants' backends their events.
+    pub feed: Arc<dyn events::Feed>,
 }
 
 /// The HTTP side of the host, shared by all connections.
@@ -106,6 +110,7 @@ pub struct Server {
     local_metrics: bool,
     statuses: metrics::Statuses,
     backend: Arc<dyn rooms::Backend>,
+    feed: Arc<dyn events::Feed>,
 }
 
 impl Server {
@@ -134,6 +139,7 @@ impl Server {
             local_metrics: parts.local_metrics,
             statuses: metrics::Statuses::default(),
             backend: parts.backend,
+            feed: parts.feed,
         })
     }
 
@@ -159,7 +165,7 @@ impl Server {
     }
 
     /// Answers one request.
-    async fn answer(&self, request: Request<Incoming>, remote: &Remote) -> Response<Body> {
+    async fn answer(&self, request: Request<Incoming>, remote: &Arc<Remote>) -> Response<Body> {
         if !names_host(&request) {
             return reply::error(
                 StatusCode::BAD_REQUEST,
@@ -176,6 +182,9 @@ impl Server {
         }
         if path == policies::EXPLAIN {
             return self.policies.explain(&request).await;
+        }
+        if path == events::PATH {
+            return events::answer(&request, (&self.policies, &*self.feed), remote).await;
         }
         if let Some(asked) = Asked::at(path) {
             let parts = (&self.policies, &*self.backend);
@@ -248,6 +257,8 @@ pub(crate) struct Remote {
     address: SocketAddr,
     /// The address as a header's value, made once for all requests of the connection.
     header: http::HeaderValue,
+    /// Ends the connection, whatever it is doing.
+    cut: Arc<Notify>,
 }
 
 /// The refusal of methods other than GET and HEAD.

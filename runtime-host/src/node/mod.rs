@@ -13,6 +13,7 @@ mod join;
 mod login;
 mod presence;
 mod publish;
+mod reports;
 mod roll;
 mod session;
 mod sessions;

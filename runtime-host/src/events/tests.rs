@@ -1,0 +1,1 @@
+//! The parts of an event's way that need no host.

@@ -21,6 +21,7 @@ pub mod redis;
 pub mod rest;
 pub mod schema;
 pub mod token;
+pub mod webhook;
 
 pub use app::App;
 pub use chat::Chat;
@@ -30,3 +31,4 @@ pub use host::{Host, Options};
 pub use raw::{Frame, RawSocket};
 pub use redis::Redis;
 pub use rest::{Answer, Rest};
+pub use webhook::{EventStream, Receiver};

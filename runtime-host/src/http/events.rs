@@ -75,6 +75,7 @@ fn respond(frames: BoxStream<'static, Bytes>, remote: &Arc<Remote>) -> Response<
         while let Some(taken) = watched.upgrade() {
             let taken = Duration::from_millis(taken.load(Ordering::Relaxed));
             if begun.elapsed().saturating_sub(taken) > STALL {
+                tracing::info!("a reader of events took nothing for too long, and is cut off");
                 return remote.cut.notify_one();
             }
             every.tick().await;

@@ -233,6 +233,10 @@ impl Backend for RoomBackend {
         .boxed()
     }
 
+    fn forget_events<'a>(&'a self, tenant: &'a str) -> BoxFuture<'a, ()> {
+        self.events.clear(tenant).boxed()
+    }
+
     fn forget_tenant<'a>(&'a self, tenant: &'a str) -> BoxFuture<'a, ()> {
         async move {
             if let Err(error) = self.broker.remove_tenant(tenant).await {

@@ -188,10 +188,7 @@ impl Config {
             state_dir: args.runtime.state_dir.clone(),
             http: http::Limits {
                 connections: CONNECTIONS,
-                body: args
-                    .body_limit
-                    .or(settings.body_limit)
-                    .unwrap_or(BODY_LIMIT),
+                body: body_limit(args, settings),
                 head: time(args.handshake_timeout, settings.handshake_timeout, 10),
             },
             rest: rest_limits(args, settings)?,
@@ -216,6 +213,11 @@ impl Config {
         }
         Ok(())
     }
+}
+
+fn body_limit(args: &UpArgs, settings: &Settings) -> u64 {
+    let limit = args.body_limit.or(settings.body_limit);
+    limit.unwrap_or(BODY_LIMIT)
 }
 
 fn rest_limits(args: &UpArgs, settings: &Settings) -> Result<RestLimits, ConfigError> {

@@ -186,17 +186,31 @@ impl Events {
         taps.iter().map(|tap| tap.pending()).sum()
     }
 
+    /// Forgets the events of a tenant that wants none any more, and ends its streams.
+    pub async fn clear(&self, tenant: &str) {
+        for log in [EVENTS, DELIVERED] {
+            if let Err(error) = self.history.remove(tenant, log).await {
+                tracing::warn!(%error, "events that are not wanted stay until they expire");
+            }
+        }
+        self.stir(tenant);
+    }
+
+    fn stir(&self, tenant: &str) {
+        let tap = self.taps().by_tenant.get(tenant).and_then(Weak::upgrade);
+        if let Some(tap) = tap {
+            tap.stir();
+        }
+    }
+
     /// Forgets what a deleted tenant was to be told, and ends its streams.
-    pub async fn forget(self: &Arc<Self>, tenant: &str) {
+    pub async fn forget(&self, tenant: &str) {
         if self.own
             && let Err(error) = self.history.remove_tenant(tenant).await
         {
             tracing::warn!(%error, "the events of a deleted key stay until they expire");
         }
-        let tap = self.taps().by_tenant.get(tenant).and_then(Weak::upgrade);
-        if let Some(tap) = tap {
-            tap.stir();
-        }
+        self.stir(tenant);
     }
 
     /// Ends all streams and deliveries: the host is about to.

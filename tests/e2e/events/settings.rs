@@ -72,6 +72,8 @@ async fn a_change_takes_effect_at_once() {
     let (room, [alice]) = app.room_of().await;
     // Nothing was wanted, so nothing was kept.
     say(&app, &room, "before").await;
+    let off = app.call("GET", "/api/events").await;
+    off.expect_error(409, "events_off");
     app.webhook(&published(&old.url())).await;
     say(&app, &room, 1).await;
     assert_eq!(said(&[old.event().await]), [Value::from(1)]);
@@ -89,6 +91,8 @@ async fn a_change_takes_effect_at_once() {
     app.call("DELETE", "/api/webhook").await.expect(200);
     say(&app, &room, 4).await;
     chat.close().await;
+    let off = app.call("GET", "/api/events").await;
+    off.expect_error(409, "events_off");
     app.webhook(&published(&new.url())).await;
     say(&app, &room, 5).await;
     assert_eq!(said(&[new.event().await]), [Value::from(5)]);

@@ -176,7 +176,12 @@ pub(super) async fn check_events(judge: &mut Judge, app: &App) {
         ("rotateWebhookSecret", "POST", "/api/webhook/secret", ""),
         ("setWebhook", "PUT", "/api/webhook", "[]"),
         ("setWebhook", "PUT", "/api/webhook", r#"{"kinds":["join"]}"#),
-        ("setWebhook", "PUT", "/api/webhook", r#"{"url":"https://h/"}"#),
+        (
+            "setWebhook",
+            "PUT",
+            "/api/webhook",
+            r#"{"url":"https://h/"}"#,
+        ),
         ("setWebhook", "PATCH", "/api/webhook", ""),
         ("showWebhook", "GET", "/api/webhook", ""),
         ("rotateWebhookSecret", "POST", "/api/webhook/secret", ""),

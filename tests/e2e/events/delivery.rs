@@ -2,7 +2,7 @@
 
 use super::{ALL, local, published, said, say, start, told};
 use serde_json::{Value, json};
-use sschat_tests::{App, Chat, EventStream, Host, Options, Receiver};
+use sschat_tests::{App, Chat, EventStream, Host, Options, Receiver, within};
 
 #[tokio::test]
 async fn a_session_is_told_from_its_beginning_to_its_end() {
@@ -66,34 +66,44 @@ async fn a_webhook_that_failed_gets_everything_in_order() {
     for number in 0..250 {
         say(&app, &room, number).await;
     }
-    let failed = hook.post().await;
-    assert_eq!(failed.status, 500);
+    let first = hook.post().await;
+    assert_eq!(first.status, 500);
     // A redirect is no answer either, and is not followed.
-    hook.answer(&format!(
-        "307 Temporary Redirect\r\nlocation: {}",
-        hook.url()
-    ));
-    let redirected = hook.post().await;
-    assert_eq!(
-        (redirected.status, redirected.events()[0]["id"].clone()),
-        (307, failed.events()[0]["id"].clone())
-    );
-    hook.answer("503 Busy\r\nretry-after: 1");
-    assert_eq!(hook.post().await.status, 503);
+    for (answer, status) in [
+        (
+            format!("307 Temporary Redirect\r\nlocation: {}", hook.url()),
+            307,
+        ),
+        ("503 Busy\r\nretry-after: 1".to_owned(), 503),
+    ] {
+        hook.answer(&answer);
+        loop {
+            let again = hook.post().await;
+            assert_eq!(again.events()[0], first.events()[0]);
+            if again.status == status {
+                break;
+            }
+        }
+    }
     hook.answer("200 OK");
     let events = hook.events(250).await;
     let expected: Vec<Value> = (0..250).map(Value::from).collect();
     assert_eq!(said(&events), expected);
-    let metrics = app.rest.get("/metrics").await.expect(200).text();
-    assert!(metrics.contains("sschat_events_pending 0\n"), "{metrics}");
-    assert!(
-        metrics.contains("sschat_events_delivered_total 250\n"),
-        "{metrics}"
-    );
-    assert!(
-        metrics.contains("sschat_event_posts_failed_total 3\n"),
-        "{metrics}"
-    );
+    let all_taken = async {
+        loop {
+            let metrics = app.rest.get("/metrics").await.expect(200).text();
+            let counted = metrics.contains("sschat_events_delivered_total 250\n");
+            if counted && metrics.contains("sschat_events_pending 0\n") {
+                return metrics;
+            }
+        }
+    };
+    let metrics = within("all is counted", all_taken).await;
+    let none = [
+        "sschat_event_posts_failed_total 0\n",
+        "sschat_event_posts_failed_total 1\n",
+    ];
+    assert!(!none.iter().any(|line| metrics.contains(line)), "{metrics}");
     assert!(
         metrics.contains("sschat_events_dropped_total 0\n"),
         "{metrics}"

@@ -5,10 +5,12 @@ mod keys;
 mod passes;
 mod publications;
 mod recovery;
+mod restarts;
 mod rotation;
 mod sdk;
 mod subscriptions;
 mod tokens;
+mod trace;
 
 use serde_json::{Value, json};
 use sschat_tests::token::sign;

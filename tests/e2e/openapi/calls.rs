@@ -196,4 +196,16 @@ pub(super) async fn check_events(judge: &mut Judge, app: &App) {
         judge.check(id, &answer);
     }
     judge.check("readEvents", &app.rest.call("GET", "/api/events").await);
+    // A stream ends with the settings; where they went before it began, once more.
+    loop {
+        app.webhook(&serde_json::json!({})).await;
+        let (read, _) = tokio::join!(
+            app.call("GET", "/api/events?since=start"),
+            app.call("DELETE", "/api/webhook")
+        );
+        judge.check("readEvents", &read);
+        if read.status == 200 {
+            return;
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use crate::broker::{
     Broker, Channel, Channels, Epoch, Origin, Page, Position, Query, Refused, Said, Taker, Unread,
 };
+use crate::events::Events;
 use crate::http::policies::Declined;
 use crate::http::rooms::{
     Act, Backend, Message, Place, Population, Present, Shelf, Shown, Wanted, Whose,
@@ -34,6 +35,7 @@ pub(crate) struct RoomBackend {
     pub(crate) broker: Arc<dyn Broker>,
     pub(crate) channels: Arc<Channels>,
     pub(crate) post: Post,
+    pub(crate) events: Arc<Events>,
     /// The largest message, in bytes.
     pub(crate) limit: usize,
 }
@@ -239,11 +241,16 @@ impl Backend for RoomBackend {
         .boxed()
     }
 
+    fn forget_events<'a>(&'a self, tenant: &'a str) -> BoxFuture<'a, ()> {
+        self.events.clear(tenant).boxed()
+    }
+
     fn forget_tenant<'a>(&'a self, tenant: &'a str) -> BoxFuture<'a, ()> {
         async move {
             if let Err(error) = self.broker.remove_tenant(tenant).await {
                 tracing::warn!(%error, "the history of a deleted key stays until it expires");
             }
+            self.events.forget(tenant).await;
         }
         .boxed()
     }

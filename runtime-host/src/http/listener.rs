@@ -180,11 +180,12 @@ async fn serve(
     let Ok(header) = HeaderValue::try_from(address.to_string()) else {
         return;
     };
-    let wanted = Wanted::default();
+    let cut: Arc<tokio::sync::Notify> = Arc::default();
     let remote = Arc::new(Remote {
         address,
         header,
-        wanted,
+        wanted: Wanted::default(),
+        cut: Arc::clone(&cut),
     });
     let head = server.limits.head;
     let (counting, asked) = (server.clone(), remote.clone());
@@ -225,7 +226,11 @@ async fn serve(
                 .map_or(Poll::Pending, |it| Poll::Ready(Ok(it))),
         }
     });
-    match end.await {
+    let end = tokio::select! {
+        end = end => end,
+        () = cut.notified() => Err(Ok(())),
+    };
+    match end {
         Ok(takeover) => {
             counting.count(StatusCode::OK);
             if let Some(parts) = connection.into_parts() {

@@ -178,6 +178,8 @@ pub trait Backend: Send + Sync + 'static {
     fn population(&self, tenant: &str) -> Population;
     /// Forgets what was said in a room that was deleted.
     fn forget_room<'a>(&'a self, tenant: &'a str, room: &'a str) -> BoxFuture<'a, ()>;
+    /// Forgets the events of a tenant that wants none any more.
+    fn forget_events<'a>(&'a self, tenant: &'a str) -> BoxFuture<'a, ()>;
     /// Forgets what was said in all rooms of a tenant that was deleted.
     fn forget_tenant<'a>(&'a self, tenant: &'a str) -> BoxFuture<'a, ()>;
 }
@@ -318,6 +320,7 @@ async fn show(
 /// A deletion that takes history with it.
 pub(super) enum Deletion {
     Room(String, String),
+    Events(String),
     Tenant(String),
 }
 
@@ -326,10 +329,15 @@ impl Deletion {
     /// gone names no tenant.
     pub(super) async fn of<B>(request: &Request<B>, desk: &dyn Desk) -> Option<Self> {
         let path = request.uri().path();
-        if let Some(room) = path.strip_prefix("/api/room/") {
+        let room = path.strip_prefix("/api/room/");
+        if room.is_some() || path.trim_end_matches('/') == "/api/webhook" {
             let key = policies::presented_key(request.headers(), request.uri().query());
             let tenant = desk.tenant(&key.ok()?).await.ok()?;
-            return (!room.contains('/')).then(|| Self::Room(tenant, room.to_owned()));
+            return match room {
+                None => Some(Self::Events(tenant)),
+                Some(room) if room.contains('/') => None,
+                Some(room) => Some(Self::Room(tenant, room.to_owned())),
+            };
         }
         let key = path.strip_prefix("/api/register/")?;
         desk.tenant(key).await.ok().map(Self::Tenant)
@@ -338,6 +346,7 @@ impl Deletion {
     pub(super) async fn forget(self, backend: &dyn Backend) {
         match self {
             Self::Room(tenant, room) => backend.forget_room(&tenant, &room).await,
+            Self::Events(tenant) => backend.forget_events(&tenant).await,
             Self::Tenant(tenant) => backend.forget_tenant(&tenant).await,
         }
     }

@@ -3,6 +3,7 @@
 use super::session::{Place, Who};
 use super::{Admission, Command, Heard, Sessions, watcher};
 use crate::broker::Channel;
+use crate::events::Kind;
 use crate::hub::{ConnectionKey, RoomKey, Seat};
 use crate::metrics::tally::{self, Figure};
 use crate::policy::grants::{Presented, Refused};
@@ -146,17 +147,20 @@ impl Sessions {
         for heard in &admission.channels {
             self.seat(key, heard, turn);
         }
+        let tap = self.tap(&admission.tenant);
         let Some(session) = self.session(key) else {
             return;
         };
         session.who = Some(Who {
             tenant: Arc::clone(&admission.tenant),
             user: Arc::clone(&admission.user),
+            tap,
         });
         tally::add(Figure::Sessions, 1);
         session.granted = admission.epoch;
         session.may_publish = admission.may_publish;
         let (watcher, held) = (session.watcher, session.held);
+        self.report_connect(key);
         for heard in &admission.channels {
             self.tell_coming(key, &heard.channel);
         }
@@ -368,6 +372,9 @@ impl Sessions {
             self.leave(place.seat, &place.channel, false, turn);
             self.tell_leaving(leaver.as_ref(), &place);
             channels.push(place.channel);
+        }
+        if let Some(who) = &who {
+            who.report(Kind::Disconnect, leaver.as_ref());
         }
         if let Some(who) = who
             && self

@@ -3,6 +3,7 @@
 use super::centrifuge::Client;
 use super::{Endpoint, Opening, wire};
 use crate::broker::{Channel, Speaker};
+use crate::events::Tap;
 use crate::hub::{RoomKey, Seat};
 use crate::policy::memo::{Leave, Watcher};
 use crate::policy::trace::Connection;
@@ -14,6 +15,8 @@ use std::sync::Arc;
 pub(super) struct Who {
     pub(super) tenant: Arc<str>,
     pub(super) user: Arc<str>,
+    /// Where the tenant's backend is told of it.
+    pub(super) tap: Option<Arc<Tap>>,
 }
 
 /// A session's place in a room that it hears.

@@ -67,7 +67,7 @@ pub(super) fn encode(host: u64, said: &Said<'_>, origin: Origin) -> Vec<u8> {
 }
 
 /// Takes one record off the front of `bytes`.
-fn decode(bytes: &mut &[u8]) -> Option<Record> {
+pub(super) fn decode(bytes: &mut &[u8]) -> Option<Record> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     let (record, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
     *bytes = rest;

@@ -184,15 +184,7 @@ impl Config {
             listen: args.listen,
             metrics_listen: args.metrics_listen,
             state_dir: args.runtime.state_dir.clone(),
-            http: http::Limits {
-                connections: CONNECTIONS,
-                message: socket.message_limit,
-                body: args
-                    .body_limit
-                    .or(settings.body_limit)
-                    .unwrap_or(BODY_LIMIT),
-                head: time(args.handshake_timeout, settings.handshake_timeout, 10),
-            },
+            http: http_limits(args, settings, socket.message_limit),
             rest: rest_limits(args, settings)?,
             socket,
             pin_cores: args.pin_cores.clone(),
@@ -213,6 +205,17 @@ impl Config {
             return Err(ConfigError::RegistrationOpen(self.listen));
         }
         Ok(())
+    }
+}
+
+fn http_limits(args: &UpArgs, settings: &Settings, message: usize) -> http::Limits {
+    let body = args.body_limit.or(settings.body_limit);
+    let head = args.handshake_timeout.or(settings.handshake_timeout);
+    http::Limits {
+        connections: CONNECTIONS,
+        message,
+        body: body.unwrap_or(BODY_LIMIT),
+        head: head.unwrap_or(Duration::from_secs(10)),
     }
 }
 

@@ -186,12 +186,7 @@ impl Config {
             listen: args.listen,
             metrics_listen: args.metrics_listen,
             state_dir: args.runtime.state_dir.clone(),
-            http: http::Limits {
-                connections: CONNECTIONS,
-                message: socket.message_limit,
-                body: body_limit(args, settings),
-                head: time(args.handshake_timeout, settings.handshake_timeout, 10),
-            },
+            http: http_limits(args, settings, socket.message_limit),
             rest: rest_limits(args, settings)?,
             socket,
             pin_cores: args.pin_cores.clone(),
@@ -216,9 +211,15 @@ impl Config {
     }
 }
 
-fn body_limit(args: &UpArgs, settings: &Settings) -> u64 {
-    let limit = args.body_limit.or(settings.body_limit);
-    limit.unwrap_or(BODY_LIMIT)
+fn http_limits(args: &UpArgs, settings: &Settings, message: usize) -> http::Limits {
+    let body = args.body_limit.or(settings.body_limit);
+    let head = args.handshake_timeout.or(settings.handshake_timeout);
+    http::Limits {
+        connections: CONNECTIONS,
+        message,
+        body: body.unwrap_or(BODY_LIMIT),
+        head: head.unwrap_or(Duration::from_secs(10)),
+    }
 }
 
 fn rest_limits(args: &UpArgs, settings: &Settings) -> Result<RestLimits, ConfigError> {

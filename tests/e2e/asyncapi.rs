@@ -191,8 +191,12 @@ async fn real_dialogues_match_it() {
     app.call("PUT", "/api/policy?rule=open").await.expect(200);
     let (room, [alice, bob]) = app.room_of().await;
     original(&mut judge, &host, (&app, &room), (&alice, &bob)).await;
+    let token = sign(
+        &json!({"sub": alice, "exp": 4_000_000_000_u64}),
+        &app.secret,
+    );
     let mut commands = vec![
-        json!({"connect": {"token": sign(&json!({"sub": alice}), &app.secret)}}),
+        json!({"connect": {"token": token}}),
         json!({"subscribe": {"channel": "lobby", "join_leave": true, "recover": true}}),
         json!({"publish": {"channel": "lobby", "data": [1, null]}}),
         json!({"presence": {"channel": "lobby"}}),
@@ -200,7 +204,7 @@ async fn real_dialogues_match_it() {
         json!({"history": {"channel": "lobby", "limit": 9}}),
         json!({"ping": {}}),
         json!({"rpc": {"method": "add", "data": {}}}),
-        json!({"refresh": {"token": sign(&json!({"sub": alice}), &app.secret)}}),
+        json!({"refresh": {"token": token}}),
         json!({"unsubscribe": {"channel": "lobby"}}),
     ];
     for (command, id) in commands.iter_mut().zip(1..) {

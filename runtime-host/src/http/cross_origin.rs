@@ -19,17 +19,10 @@ pub(super) struct Allowed {
 }
 
 impl Allowed {
-    /// Judges a request by its origin.
-    pub(super) fn of(headers: &HeaderMap, origins: &Origins) -> Result<Self, Response<Body>> {
-        if !origins.allow(headers) {
-            return Err(reply::error(
-                StatusCode::FORBIDDEN,
-                "origin_not_allowed",
-                "connections from this origin are not allowed",
-            ));
-        }
+    /// Judges a request by its origin; `None` where it is to be [`refused`].
+    pub(super) fn of(headers: &HeaderMap, origins: &Origins) -> Option<Self> {
         let origin = headers.get(header::ORIGIN).cloned();
-        Ok(Self { origin })
+        origins.allow(headers).then_some(Self { origin })
     }
 
     /// The headers by which the page may read the answer.
@@ -47,14 +40,14 @@ impl Allowed {
         response
     }
 
-    /// Answers a request that asks what it may, and refuses methods other than these.
+    /// The answer to a request that asks what it may, and the refusal of methods other than these.
     pub(super) fn method<B>(
         &self,
         request: &Request<B>,
         methods: &[Method],
-    ) -> Result<(), Response<Body>> {
+    ) -> Option<Response<Body>> {
         if methods.contains(request.method()) {
-            return Ok(());
+            return None;
         }
         let names = methods.iter().chain([&Method::OPTIONS]);
         let names: Vec<_> = names.map(Method::as_str).collect();
@@ -74,8 +67,17 @@ impl Allowed {
         }
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HEADERS);
         headers.insert(header::ACCESS_CONTROL_MAX_AGE, REMEMBERED);
-        Err(self.show(response))
+        Some(self.show(response))
     }
+}
+
+/// The answer to pages of other origins.
+pub(super) fn refused() -> Response<Body> {
+    reply::error(
+        StatusCode::FORBIDDEN,
+        "origin_not_allowed",
+        "connections from this origin are not allowed",
+    )
 }
 
 /// An answer that says nothing more than that all is well.

@@ -5,7 +5,7 @@
 //! `POST /emulation` brings more, for the session that it names. Absent on purpose: what the commands mean.
 
 use super::body::Body;
-use super::cross_origin::{Allowed, no_content};
+use super::cross_origin::{Allowed, no_content, refused};
 use super::inbound::Inbound;
 use super::takeover::{Takeover, Wanted};
 use super::upgrade::{Adopt, Origins, app, shown_headers};
@@ -113,11 +113,10 @@ impl Streams {
         remote: SocketAddr,
         wanted: &Wanted,
     ) -> Response<Body> {
-        let allowed = match Allowed::of(request.headers(), &self.origins) {
-            Ok(allowed) => allowed,
-            Err(refusal) => return refusal,
+        let Some(allowed) = Allowed::of(request.headers(), &self.origins) else {
+            return refused();
         };
-        if let Err(answer) = allowed.method(&request, route.methods()) {
+        if let Some(answer) = allowed.method(&request, route.methods()) {
             return answer;
         }
         let answer = match route {

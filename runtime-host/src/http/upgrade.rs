@@ -212,11 +212,7 @@ impl Upgrades {
             Err(error) => return refused(error),
         };
         if !self.origins.allow(headers) {
-            return reply::error(
-                StatusCode::FORBIDDEN,
-                "origin_not_allowed",
-                "connections from this origin are not allowed",
-            );
+            return super::cross_origin::refused();
         }
         let Some(mut response) = switching(&key, deflate) else {
             return reply::not_found();

@@ -2,7 +2,7 @@
 
 mod calls;
 
-use calls::{check_policies, check_rooms, check_tokens};
+use calls::{check_policies, check_revocations, check_rooms, check_tokens};
 use serde_json::Value;
 use sschat_tests::schema::faults;
 use sschat_tests::{Answer, App, Host, Options, Rest};
@@ -134,6 +134,15 @@ async fn every_route_is_in_it() {
         ("delete", "/api/register/{api_key}/secret"),
         ("get", "/api/register/{api_key}/tokens"),
         ("put", "/api/register/{api_key}/tokens"),
+        ("post", "/api/user/{user_name}/revoke"),
+        ("get", "/api/user/{user_name}/revoke"),
+        ("delete", "/api/user/{user_name}/revoke"),
+        ("post", "/api/token/revoke"),
+        ("get", "/api/token/revoke"),
+        ("delete", "/api/token/revoke"),
+        ("post", "/api/token/{jti}/revoke"),
+        ("get", "/api/token/{jti}/revoke"),
+        ("delete", "/api/token/{jti}/revoke"),
         ("post", "/api/register/-/sweep"),
         ("get", "/api/room"),
         ("post", "/api/room"),
@@ -324,6 +333,7 @@ async fn real_answers_match_it() {
         &app.rest.get(&format!("/api/register/{labelled}")).await,
     );
     check_tokens(&mut judge, &app).await;
+    check_revocations(&mut judge, &app).await;
     check_policies(&mut judge, &app).await;
     check_rooms(&mut judge, &app).await;
     judge.check("deleteKey", &app.rest.call("DELETE", &key_path).await);

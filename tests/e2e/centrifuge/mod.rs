@@ -5,6 +5,7 @@ mod keys;
 mod passes;
 mod publications;
 mod recovery;
+mod revocation;
 mod rotation;
 mod sdk;
 mod subscriptions;

@@ -64,6 +64,29 @@ pub(super) async fn check_tokens(judge: &mut Judge, app: &App) {
     }
 }
 
+pub(super) async fn check_revocations(judge: &mut Judge, app: &App) {
+    let (_, [user]) = app.room_of().await;
+    for (name, path) in [
+        ("Token", "/api/token/a%20b/revoke".to_owned()),
+        ("AllTokens", "/api/token/revoke".to_owned()),
+        ("UserTokens", format!("/api/user/{user}/revoke")),
+        ("UserTokens", "/api/user/nobody/revoke".to_owned()),
+    ] {
+        let revoke = format!("revoke{name}");
+        for (id, method, body) in [
+            (revoke.clone(), "POST", ""),
+            (format!("show{name}Revocation"), "GET", ""),
+            (revoke.clone(), "POST", "[]"),
+            (revoke, "PATCH", ""),
+            (format!("restore{name}"), "DELETE", ""),
+        ] {
+            let headers = [("x-api-key", &app.key[..])];
+            let answer = app.rest.send(method, &path, &headers, body).await;
+            judge.check(&id, &answer);
+        }
+    }
+}
+
 pub(super) async fn check_rooms(judge: &mut Judge, app: &App) {
     let (room, [user]) = app.room_of().await;
     let say = format!("/api/room/{room}/message");

@@ -4,6 +4,7 @@ mod broker;
 mod figures;
 mod history;
 mod stores;
+mod terms;
 
 use crate::backend::RoomBackend;
 use crate::broker::{Broker, Channels};
@@ -309,7 +310,7 @@ fn join(
     stores.listen(label, Arc::clone(&grants) as Arc<dyn ChangeListener>);
     let counted = Arc::new(HistoryFigures::default());
     let joined = (post.clone(), Arc::clone(&channels));
-    let (broker, history) = broker::open(config, stores.redis(label), joined, &counted)?;
+    let (broker, history) = broker::open(config, stores.redis(label), joined, &counted, policy)?;
     let farewell = Arc::clone(&broker);
     let backend = Arc::new(RoomBackend {
         policy: Arc::clone(policy),

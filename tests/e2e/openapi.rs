@@ -2,7 +2,7 @@
 
 mod calls;
 
-use calls::{check_policies, check_revocations, check_rooms, check_tokens};
+use calls::{check_policies, check_revocations, check_rooms, check_settings, check_tokens};
 use serde_json::Value;
 use sschat_tests::schema::faults;
 use sschat_tests::{Answer, App, Host, Options, Rest};
@@ -143,6 +143,12 @@ async fn every_route_is_in_it() {
         ("post", "/api/token/{jti}/revoke"),
         ("get", "/api/token/{jti}/revoke"),
         ("delete", "/api/token/{jti}/revoke"),
+        ("get", "/api/settings"),
+        ("put", "/api/settings"),
+        ("delete", "/api/settings"),
+        ("get", "/api/room/{room_id}/settings"),
+        ("put", "/api/room/{room_id}/settings"),
+        ("delete", "/api/room/{room_id}/settings"),
         ("post", "/api/register/-/sweep"),
         ("get", "/api/room"),
         ("post", "/api/room"),
@@ -334,6 +340,7 @@ async fn real_answers_match_it() {
     );
     check_tokens(&mut judge, &app).await;
     check_revocations(&mut judge, &app).await;
+    check_settings(&mut judge, &app).await;
     check_policies(&mut judge, &app).await;
     check_rooms(&mut judge, &app).await;
     judge.check("deleteKey", &app.rest.call("DELETE", &key_path).await);

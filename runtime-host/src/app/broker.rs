@@ -1,6 +1,7 @@
 //! The broker: one host's own, or that of several hosts on the Redis that holds the state.
 
 use super::history;
+use super::terms::HistoryTerms;
 use crate::broker::memory::MemoryBroker;
 use crate::broker::redis::{LEASE, RedisBroker, Settings};
 use crate::broker::{Broker, Channels, Retention};
@@ -8,6 +9,7 @@ use crate::config::{Config, HistorySettings};
 use crate::manifest::settings::{BrokerKind, HistoryKind};
 use crate::metrics::history::HistoryFigures;
 use crate::node::Post;
+use crate::policy::Policy;
 use anyhow::{Context, anyhow};
 use sschat_history::History;
 use std::sync::Arc;
@@ -46,6 +48,7 @@ pub(super) fn open(
     state: Option<&str>,
     (post, channels): (Post, Arc<Channels>),
     counted: &Arc<HistoryFigures>,
+    policy: &Arc<Policy>,
 ) -> anyhow::Result<Opened> {
     let url = kind(config.broker, state).map_err(|reason| anyhow!(reason))?;
     let Some(url) = url else {
@@ -53,7 +56,7 @@ pub(super) fn open(
             tracing::warn!("other hosts on this Redis hear nothing of what is said here");
         }
         let mut broker = MemoryBroker::new(post.clone());
-        let keeping = history::open(&config.history, &config.state_dir, &post, counted)?;
+        let keeping = history::open(&config.history, &config.state_dir, &post, counted, policy)?;
         let history = keeping.as_ref().map(|it| Arc::clone(&it.history));
         if let Some(keeping) = keeping {
             broker = broker.with_history(keeping);
@@ -75,7 +78,8 @@ pub(super) fn open(
     let broker = RedisBroker::open(&settings, post, channels);
     let broker = broker
         .map_err(|reason| anyhow!(reason))
-        .context("the broker")?;
+        .context("the broker")?
+        .with_terms(Arc::new(HistoryTerms::new(Arc::clone(policy), kept)));
     Ok((Arc::new(broker), None))
 }
 

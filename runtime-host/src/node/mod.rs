@@ -9,6 +9,7 @@
 
 mod centrifuge;
 mod errands;
+mod held_to;
 mod join;
 mod login;
 mod presence;
@@ -30,6 +31,7 @@ use crate::policy::memo::{Verdict, Watcher};
 use crate::policy::trace::Connection;
 use crate::policy::{Policy, Undecided};
 use crate::socket::{Pace, ShardHandle};
+use crate::wasm::authority::Limits;
 use futures::future::BoxFuture;
 use sschat_protocol::centrifuge as centrifuge_protocol;
 use sschat_protocol::seed::Format;
@@ -82,6 +84,8 @@ pub struct Admission {
     pub(crate) renew: Option<u64>,
     /// What others are shown of the user: JSON.
     pub(crate) info: Option<Arc<str>>,
+    /// What its tenant holds the session to, if it says so.
+    pub(crate) limits: Option<Arc<Limits>>,
     pub(crate) epoch: u32,
 }
 
@@ -256,6 +260,7 @@ fn admit(channels: &Channels, grant: Grant) -> Admission {
         may_publish: grant.login.may_publish,
         renew: grant.renew,
         info: grant.login.info,
+        limits: grant.login.limits,
         epoch: grant.epoch,
     }
 }

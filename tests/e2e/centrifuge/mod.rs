@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod keys;
+mod limits;
 mod passes;
 mod publications;
 mod recovery;

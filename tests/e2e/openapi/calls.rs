@@ -87,6 +87,36 @@ pub(super) async fn check_revocations(judge: &mut Judge, app: &App) {
     }
 }
 
+pub(super) async fn check_settings(judge: &mut Judge, app: &App) {
+    let room = app.room().await;
+    let (of_room, nowhere) = (
+        format!("/api/room/{room}/settings"),
+        "/api/room/room_00000000000040008000000000000000/settings",
+    );
+    let limits = r#"{"limits":{"channels":9},"history":{"size":3},"require_token":false}"#;
+    for (id, method, path, body) in [
+        ("setSettings", "PUT", "/api/settings", limits),
+        ("setSettings", "PUT", "/api/settings", r#"{"x":1}"#),
+        ("showSettings", "GET", "/api/settings", ""),
+        ("deleteSettings", "DELETE", "/api/settings", ""),
+        ("setSettings", "POST", "/api/settings", ""),
+        (
+            "setRoomSettings",
+            "PUT",
+            &of_room,
+            r#"{"history":{"age":9}}"#,
+        ),
+        ("setRoomSettings", "PUT", &of_room, "[]"),
+        ("setRoomSettings", "PUT", nowhere, "{}"),
+        ("showRoomSettings", "GET", &of_room, ""),
+        ("deleteRoomSettings", "DELETE", &of_room, ""),
+    ] {
+        let headers = [("x-api-key", &app.key[..])];
+        let answer = app.rest.send(method, path, &headers, body.to_owned()).await;
+        judge.check(id, &answer);
+    }
+}
+
 pub(super) async fn check_rooms(judge: &mut Judge, app: &App) {
     let (room, [user]) = app.room_of().await;
     let say = format!("/api/room/{room}/message");

@@ -1,9 +1,10 @@
 //! A closed loop: each publisher has a few messages on their way and says the next once
 //! one has reached everybody.
 
-use super::fanout::{Count, Shape, command, stamp};
+use super::dialect::Said;
+use super::fanout::{Count, Shape};
 use super::fleet::{Fleet, Heard};
-use super::stage::{Stage, Target, enter};
+use super::stage::{Entering, Stage, Target, enter_as};
 use std::time::Duration;
 
 /// The publishers of one host's rooms, and what they wait for.
@@ -14,6 +15,8 @@ pub(super) struct Closed {
     publishers: Vec<usize>,
     /// By client: deliveries still to come before its oldest message is everywhere.
     on_the_way: Vec<usize>,
+    /// The number of the last command; the first, a login's, is 1.
+    said: u32,
 }
 
 impl Closed {
@@ -21,7 +24,10 @@ impl Closed {
     pub(super) fn set(target: &Target, shape: &Shape) -> anyhow::Result<Self> {
         let stage = Stage::set(target, shape.rooms, shape.members)?;
         let mut fleet = Fleet::new()?;
-        enter(&mut fleet, target, &stage.users)?;
+        let dialect = shape.protocol;
+        let entering = Entering::new(dialect, &stage);
+        let login = |user: usize| dialect.login(&stage.users[user], None);
+        enter_as(&mut fleet, target, &entering, login, |_, _| {})?;
         let publishers = (0..stage.users.len())
             .filter(|user| user % shape.members < shape.publishers)
             .collect();
@@ -31,12 +37,26 @@ impl Closed {
             fleet,
             shape: shape.clone(),
             publishers,
+            said: 1,
         })
     }
 
-    fn say(fleet: &mut Fleet, (stage, shape): (&Stage, &Shape), client: usize, now: u64) {
-        let room = &stage.rooms[client / shape.members];
-        fleet.send(client, &command(room, client, now, shape.size));
+    fn say(
+        fleet: &mut Fleet,
+        said: &mut u32,
+        (stage, shape): (&Stage, &Shape),
+        (client, now): (usize, u64),
+    ) {
+        *said += 1;
+        let command = (&*stage.rooms[client / shape.members], *said);
+        let dialect = shape.protocol;
+        let message = dialect.publish(command, client, now, shape.size);
+        fleet.send_as(client, dialect.opcode(), &message);
+    }
+
+    /// Bytes that came so far.
+    pub(super) fn received(&self) -> u64 {
+        self.fleet.received
     }
 
     /// Every publisher says as much as it may have on its way.
@@ -44,32 +64,40 @@ impl Closed {
         for client in &self.publishers {
             for _ in 0..self.shape.window {
                 let parts = (&self.stage, &self.shape);
-                Self::say(&mut self.fleet, parts, *client, count.now());
+                let now = count.now();
+                Self::say(&mut self.fleet, &mut self.said, parts, (*client, now));
             }
         }
     }
 
     /// Hears what has come; publishers say the next where they are to `go_on`.
     pub(super) fn turn(&mut self, count: &mut Count, go_on: bool) -> anyhow::Result<()> {
-        let others = self.shape.members - 1;
+        let hearers = self.shape.protocol.hearers(self.shape.members);
         let (on_the_way, parts) = (&mut self.on_the_way, (&self.stage, &self.shape));
+        let (dialect, all_said) = (self.shape.protocol, &mut self.said);
         self.fleet
-            .turn(Duration::from_millis(100), |fleet, _, heard| match heard {
-                Heard::Text(text) => {
-                    let Some((publisher, sent)) = stamp(text) else {
-                        return;
-                    };
-                    count.delivered(sent);
-                    on_the_way[publisher] += 1;
-                    if on_the_way[publisher] == others {
-                        on_the_way[publisher] = 0;
-                        if go_on {
-                            Self::say(fleet, parts, publisher, count.now());
+            .turn(Duration::from_millis(100), |fleet, client, heard| {
+                let Some(message) = heard.message() else {
+                    if matches!(heard, Heard::Closed) {
+                        count.lost = Some("closed by the host".to_owned());
+                    }
+                    return;
+                };
+                dialect.read(message, |said| match said {
+                    Said::Publication(publisher, sent) => {
+                        count.delivered(sent);
+                        on_the_way[publisher] += 1;
+                        if on_the_way[publisher] == hearers {
+                            on_the_way[publisher] = 0;
+                            if go_on {
+                                Self::say(fleet, all_said, parts, (publisher, count.now()));
+                            }
                         }
                     }
-                }
-                Heard::Closed => count.lost = Some("closed by the host".to_owned()),
-                Heard::Open => {}
+                    Said::Refused(why) => count.lost = Some(why.into_owned()),
+                    Said::Ping(pong) => fleet.send_as(client, dialect.opcode(), pong),
+                    Said::Begun(_) | Said::Accepted(_) | Said::Other => {}
+                });
             })
     }
 

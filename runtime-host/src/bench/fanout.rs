@@ -1,6 +1,7 @@
 //! Publications to rooms: in a closed loop for throughput, in an open one for times.
 
 use super::closed::Closed;
+use super::dialect::Dialect;
 use super::fleet::{Fleet, Heard};
 use super::report::Report;
 use super::stage::{Stage, Target, enter};
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 const PREFIX: &str = r#"{"type":"message","data":""#;
 
 /// The payload begins with the publisher's number and the time it was sent, in hex.
-const STAMP: usize = 8 + 16;
+pub(super) const STAMP: usize = 8 + 16;
 
 /// How long a scenario waits for what is still on its way.
 const LAST: Duration = Duration::from_secs(10);
@@ -21,6 +22,9 @@ const LAST: Duration = Duration::from_secs(10);
 /// Rooms, members and how much is said in a closed loop.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Shape {
+    /// The protocol of the members.
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) protocol: Dialect,
     /// Rooms.
     #[arg(long, default_value_t = 1)]
     pub(super) rooms: usize,
@@ -33,7 +37,7 @@ pub(super) struct Shape {
     /// Messages of each publisher on their way at once.
     #[arg(long, default_value_t = 4)]
     pub(super) window: usize,
-    /// Payload of a message, in bytes; at least 24.
+    /// Payload of a message, in bytes; at least 24, and 30 on the Centrifuge protocol.
     #[arg(long, default_value_t = 64)]
     pub(super) size: usize,
 }
@@ -233,7 +237,7 @@ impl Chat {
                     }
                 }
                 Heard::Closed => count.lost = Some("closed by the host".to_owned()),
-                Heard::Open => {}
+                Heard::Binary(_) | Heard::Open => {}
             })
         };
         let mut report = measure(target, self.seconds, &mut count, |count| {

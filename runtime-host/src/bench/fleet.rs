@@ -19,13 +19,27 @@ const LIMIT: usize = 64 << 20;
 const MASK: [u8; 4] = [0x5c, 0x9a, 0x31, 0xe7];
 
 /// What a client noticed.
+#[derive(Clone, Copy)]
 pub(super) enum Heard<'a> {
     /// The handshake is over.
     Open,
     /// A text message.
     Text(&'a str),
+    /// A binary message.
+    Binary(&'a [u8]),
     /// The connection is closed.
     Closed,
+}
+
+impl<'a> Heard<'a> {
+    /// What a message says.
+    pub(super) fn message(self) -> Option<&'a [u8]> {
+        match self {
+            Self::Text(text) => Some(text.as_bytes()),
+            Self::Binary(bytes) => Some(bytes),
+            Self::Open | Self::Closed => None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,6 +67,8 @@ pub(super) struct Fleet {
     dirty: Vec<usize>,
     buffer: Vec<u8>,
     inflater: Inflater,
+    /// Bytes that came, handshakes included.
+    pub(super) received: u64,
 }
 
 impl Fleet {
@@ -64,6 +80,7 @@ impl Fleet {
             dirty: Vec::new(),
             buffer: vec![0; READ_BUFFER],
             inflater: Inflater::default(),
+            received: 0,
         })
     }
 
@@ -101,8 +118,13 @@ impl Fleet {
 
     /// Queues a message; it leaves at the end of the turn.
     pub(super) fn send(&mut self, number: usize, text: &str) {
+        self.send_as(number, Opcode::Text, text.as_bytes());
+    }
+
+    /// As [`Self::send`], of either kind.
+    pub(super) fn send_as(&mut self, number: usize, opcode: Opcode, message: &[u8]) {
         let client = &mut self.clients[number];
-        push_masked_frame(&mut client.unsent, Opcode::Text, MASK, text.as_bytes());
+        push_masked_frame(&mut client.unsent, opcode, MASK, message);
         if !std::mem::replace(&mut client.dirty, true) {
             self.dirty.push(number);
         }
@@ -179,6 +201,7 @@ impl Fleet {
                     break;
                 }
                 Ok(read) => {
+                    self.received += read as u64;
                     self.consume(number, &mut buffer[..read], hear);
                     if read < READ_BUFFER {
                         break;
@@ -229,6 +252,7 @@ impl Fleet {
                 Ok((used, event)) => {
                     match event {
                         Some(Event::Text(text)) => hear(self, number, Heard::Text(text)),
+                        Some(Event::Binary(bytes)) => hear(self, number, Heard::Binary(bytes)),
                         Some(Event::Ping(payload)) => {
                             let unsent = &mut self.clients[number].unsent;
                             push_masked_frame(unsent, Opcode::Pong, MASK, payload);

@@ -8,14 +8,17 @@
 //!
 //! Nothing here is used by the host itself.
 
+mod acknowledged;
 mod closed;
 mod decide;
+mod dialect;
 mod exodus;
 mod fanout;
 mod fleet;
 mod idle;
 mod noise;
 mod process;
+mod recovery;
 mod report;
 mod rest;
 mod revoke;
@@ -71,6 +74,10 @@ enum Scenario {
     Slow(slow::Slow),
     /// Everybody reconnects at once.
     Storm(idle::Storm),
+    /// Everybody reconnects at once and recovers what was missed.
+    Recovery(recovery::Recovery),
+    /// Publications at a set rate: how long until each is acknowledged with its offset.
+    Acknowledged(acknowledged::Acknowledged),
     /// REST: GET and POST of a room.
     Rest(rest::Rest),
     /// One decision: by a hook, by the component, from the memo. Starts its own host.
@@ -105,6 +112,8 @@ impl Bench {
             Scenario::Idle(scenario) => scenario.run(&target)?,
             Scenario::Slow(scenario) => scenario.run(&target)?,
             Scenario::Storm(scenario) => scenario.run(&target)?,
+            Scenario::Recovery(scenario) => scenario.run(&target)?,
+            Scenario::Acknowledged(scenario) => scenario.run(&target)?,
             Scenario::Rest(scenario) => scenario.run(&target)?,
             Scenario::Revoke(scenario) => scenario.run(&target)?,
         };

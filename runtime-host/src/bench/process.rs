@@ -10,6 +10,8 @@ pub(super) struct Reading {
     pub(super) cpu: u64,
     /// Resident memory, in bytes.
     pub(super) resident: u64,
+    /// The most that it was since the last reading, in bytes; since the start where the kernel does not let it be reset.
+    pub(super) peak: u64,
 }
 
 /// Reads the process.
@@ -28,14 +30,20 @@ pub(super) fn read(pid: u32) -> anyhow::Result<Reading> {
         }
     }
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let resident = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .and_then(|rest| rest.split_whitespace().next())
-        .and_then(|kilobytes| kilobytes.parse::<u64>().ok())
-        .context("no VmRSS")?;
-    Ok(Reading {
+    let figure = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kilobytes = line.and_then(|rest| rest.split_whitespace().next());
+        let kilobytes = kilobytes.and_then(|it| it.parse::<u64>().ok());
+        kilobytes
+            .with_context(|| format!("no {name}"))
+            .map(|it| it << 10)
+    };
+    let reading = Reading {
         cpu,
-        resident: resident << 10,
-    })
+        resident: figure("VmRSS:")?,
+        peak: figure("VmHWM:")?,
+    };
+    // 5 resets the peak (proc(5)); another user's process does not let us.
+    let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
+    Ok(reading)
 }

@@ -164,7 +164,7 @@ impl Revoke {
         let mut lost = false;
         fleet.turn(wait, |_, client, heard| match heard {
             Heard::Text(text) if client == 0 => round.hear(text, nanoseconds(start)),
-            Heard::Text(_) | Heard::Open => {}
+            Heard::Text(_) | Heard::Binary(_) | Heard::Open => {}
             Heard::Closed => lost = true,
         })?;
         if lost {

@@ -138,7 +138,7 @@ impl Crowd<'_> {
                 }
             }
             Heard::Closed => *lost = true,
-            Heard::Open => {}
+            Heard::Binary(_) | Heard::Open => {}
         })?;
         if self.lost {
             bail!("a member that reads was closed");

@@ -1,5 +1,6 @@
 //! Sets the stage of a scenario: a key, rooms, users and memberships.
 
+use super::dialect::{Dialect, Said};
 use super::fleet::{Fleet, Heard};
 use super::process::{self, Reading};
 use anyhow::{Context, bail};
@@ -77,24 +78,33 @@ impl Target {
     /// `PUT` with a body.
     pub(super) fn put(&self, path: &str, body: &[u8]) -> anyhow::Result<()> {
         let url = format!("{}{path}", self.url);
-        let mut response = self.agent.put(&url).send(body).context("PUT")?;
-        if !response.status().is_success() {
-            bail!(
-                "PUT was answered {}: {}",
-                response.status(),
-                response.body_mut().read_to_string()?
-            );
-        }
-        Ok(())
+        accepted(self.agent.put(&url).send(body).context("PUT")?)
+    }
+
+    /// `POST` with a body of JSON.
+    pub(super) fn post(&self, path: &str, body: &str) -> anyhow::Result<()> {
+        let url = format!("{}{path}", self.url);
+        let request = self.agent.post(&url).content_type("application/json");
+        accepted(request.send(body).context("POST")?)
     }
 
     fn made(&self, path: &str, field: &str) -> anyhow::Result<String> {
-        let body = self.call("POST", path)?;
-        let id = body[field].as_str();
-        Ok(id
-            .with_context(|| format!("no {field} in {body}"))?
-            .to_owned())
+        text(&self.call("POST", path)?, field)
     }
+}
+
+fn accepted(mut response: http::Response<ureq::Body>) -> anyhow::Result<()> {
+    if !response.status().is_success() {
+        let why = response.body_mut().read_to_string()?;
+        bail!("a request was answered {}: {why}", response.status());
+    }
+    Ok(())
+}
+
+/// A field of an answer.
+fn text(body: &Value, field: &str) -> anyhow::Result<String> {
+    let text = body[field].as_str().map(str::to_owned);
+    text.with_context(|| format!("no {field} in {body}"))
 }
 
 /// Runs `work` for 0..count on several threads.
@@ -134,6 +144,8 @@ pub(super) fn in_parallel<T: Send>(
 /// A key with rooms and users; each user is a member of one room.
 pub(super) struct Stage {
     pub(super) key: String,
+    /// The app's public id.
+    pub(super) app: String,
     pub(super) rooms: Vec<String>,
     /// User ids, room by room.
     pub(super) users: Vec<String>,
@@ -142,7 +154,8 @@ pub(super) struct Stage {
 impl Stage {
     /// Makes `rooms` rooms of `members` users.
     pub(super) fn set(target: &Target, rooms: usize, members: usize) -> anyhow::Result<Self> {
-        let key = target.made("/api/register", "api_key")?;
+        let registered = target.call("POST", "/api/register")?;
+        let (key, app) = (text(&registered, "api_key")?, text(&registered, "app_id")?);
         let made = |path: &str, field| target.made(&format!("{path}?apikey={key}"), field);
         let rooms = in_parallel(rooms, |_| made("/api/room", "room_id"))?;
         let users = in_parallel(rooms.len() * members, |index| {
@@ -151,7 +164,12 @@ impl Stage {
             target.call("PUT", &format!("/api/room/{room}/{user}/add?apikey={key}"))?;
             Ok(user)
         })?;
-        Ok(Self { key, rooms, users })
+        Ok(Self {
+            key,
+            app,
+            rooms,
+            users,
+        })
     }
 
     /// Makes another room, of some of the users.
@@ -171,6 +189,27 @@ impl Stage {
     }
 }
 
+/// Who enters, and how.
+pub(super) struct Entering<'a> {
+    pub(super) dialect: Dialect,
+    /// The app's public id.
+    pub(super) app: &'a str,
+    pub(super) users: usize,
+    /// How many may be between their connection's beginning and the answer to their login at once.
+    pub(super) at_once: usize,
+}
+
+impl<'a> Entering<'a> {
+    pub(super) fn new(dialect: Dialect, stage: &'a Stage) -> Self {
+        Self {
+            dialect,
+            app: &stage.app,
+            users: stage.users.len(),
+            at_once: ENTERING,
+        }
+    }
+}
+
 /// How everybody's entry went.
 pub(super) struct Entry {
     /// From the first connection to the last answer.
@@ -181,40 +220,64 @@ pub(super) struct Entry {
 
 /// Connects and logs in every user; client number i is user number i.
 pub(super) fn enter(fleet: &mut Fleet, target: &Target, users: &[String]) -> anyhow::Result<Entry> {
+    let login = |user: usize| Dialect::Seed.login(&users[user], None);
+    let entering = Entering {
+        dialect: Dialect::Seed,
+        app: "",
+        users: users.len(),
+        at_once: ENTERING,
+    };
+    enter_as(fleet, target, &entering, login, |_, _| {})
+}
+
+/// As [`enter`], into an app by a protocol and with logins of it; gives each its answer.
+pub(super) fn enter_as(
+    fleet: &mut Fleet,
+    target: &Target,
+    entering: &Entering<'_>,
+    login: impl Fn(usize) -> Vec<u8>,
+    mut answered: impl FnMut(usize, &[u8]),
+) -> anyhow::Result<Entry> {
+    let (dialect, users) = (entering.dialect, entering.users);
     let start = Instant::now();
     let mut times = Histogram::new_with_bounds(1, 1_000_000_000_000, 3)?;
-    let mut begun = Vec::with_capacity(users.len());
+    let mut begun = Vec::with_capacity(users);
     let mut inside = 0;
-    while inside < users.len() {
-        while begun.len() < users.len() && begun.len() - inside < ENTERING {
+    while inside < users {
+        while begun.len() < users && begun.len() - inside < entering.at_once {
             begun.push(Instant::now());
-            fleet.connect(target.address, "/websocket/polling", target.compression)?;
+            fleet.connect(
+                target.address,
+                &dialect.path(entering.app),
+                target.compression,
+            )?;
         }
         let mut refused = None;
-        fleet.turn(
-            Duration::from_millis(100),
-            |fleet, client, heard| match heard {
-                Heard::Open => {
-                    let login = format!(r#"{{"command":"login","user":"{}"}}"#, users[client]);
-                    fleet.send(client, &login);
+        fleet.turn(Duration::from_millis(100), |fleet, client, heard| {
+            let Some(message) = heard.message() else {
+                match heard {
+                    Heard::Open => fleet.send_as(client, dialect.opcode(), &login(client)),
+                    _ => refused = Some("closed".to_owned()),
                 }
-                Heard::Text(text) if text.starts_with(r#"{"type":"login""#) => {
+                return;
+            };
+            dialect.read(message, |said| match said {
+                Said::Begun(answer) => {
                     inside += 1;
                     // The histogram's bounds hold every time that an entry can last.
                     let _ = times.record(begun[client].elapsed().as_nanos() as u64);
+                    answered(client, answer);
                 }
-                Heard::Text(text) if text.starts_with(r#"{"type":"error""#) => {
-                    refused = Some(text.to_owned());
-                }
-                Heard::Text(_) => {}
-                Heard::Closed => refused = Some("closed".to_owned()),
-            },
-        )?;
+                Said::Refused(why) => refused = Some(why.into_owned()),
+                Said::Ping(pong) => fleet.send_as(client, dialect.opcode(), pong),
+                Said::Publication(..) | Said::Accepted(_) | Said::Other => {}
+            });
+        })?;
         if let Some(refused) = refused {
             bail!("a login was refused: {refused}");
         }
         if start.elapsed() > ENTRY {
-            bail!("only {inside} of {} are in after {ENTRY:?}", users.len());
+            bail!("only {inside} of {users} are in after {ENTRY:?}");
         }
     }
     Ok(Entry {

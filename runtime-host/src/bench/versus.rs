@@ -5,6 +5,7 @@
 //! settles what no two runs one after the other can.
 
 use super::closed::Closed;
+use super::dialect::Dialect;
 use super::fanout::{Count, Shape, drain};
 use super::report::Report;
 use super::stage::Target;
@@ -21,6 +22,9 @@ pub(super) struct Versus {
     /// Its process id.
     #[arg(long)]
     against_pid: u32,
+    /// The protocol of its members, where that is another.
+    #[arg(long, value_enum)]
+    against_protocol: Option<Dialect>,
     /// Turns of each.
     #[arg(long, default_value_t = 40)]
     turns: usize,
@@ -35,8 +39,8 @@ struct Side {
     target: Target,
     closed: Closed,
     count: Count,
-    /// Of each turn: nanoseconds of CPU a delivery, and deliveries a second.
-    turns: Vec<(f64, f64)>,
+    /// Of each turn: nanoseconds of CPU a delivery, deliveries a second, and bytes a delivery.
+    turns: Vec<(f64, f64, f64)>,
 }
 
 impl Side {
@@ -54,6 +58,7 @@ impl Side {
         self.closed.begin(&self.count);
         let before = self.target.reading()?.context(unread)?;
         let (start, heard) = (Instant::now(), self.count.deliveries);
+        let received = self.closed.received();
         self.count.measuring = true;
         while start.elapsed() < length {
             self.closed.turn(&mut self.count, true)?;
@@ -61,6 +66,7 @@ impl Side {
         // What was on its way belongs to this turn.
         let elapsed = start.elapsed();
         let within = self.count.deliveries - heard;
+        let bytes = (self.closed.received() - received) as f64 / within.max(1) as f64;
         self.count.measuring = false;
         let after = self.target.reading()?.context(unread)?;
         drain(|| self.closed.turn(&mut self.count, false))?;
@@ -69,7 +75,7 @@ impl Side {
         }
         let cpu = (after.cpu - before.cpu) as f64 / within.max(1) as f64;
         self.turns
-            .push((cpu, within as f64 / elapsed.as_secs_f64()));
+            .push((cpu, within as f64 / elapsed.as_secs_f64(), bytes));
         Ok(())
     }
 
@@ -79,6 +85,8 @@ impl Side {
         report.add_real("deliveries", median(rates), "thousand/s");
         let cpu = self.turns.iter().map(|turn| turn.0 / 1_000.0);
         report.add_real("cpu per delivery", median(cpu), "µs");
+        let bytes = self.turns.iter().map(|turn| turn.2);
+        report.add_real("bytes per delivery", median(bytes), "");
         report.add_times(&self.count.times);
     }
 }
@@ -87,10 +95,12 @@ impl Versus {
     pub(super) fn run(&self, target: Target) -> anyhow::Result<Report> {
         target.pid.context("give the host's --pid")?;
         let other = Target::new(&self.against, Some(self.against_pid), target.compression)?;
-        let mut sides = [
-            Side::set(target, &self.shape)?,
-            Side::set(other, &self.shape)?,
-        ];
+        let protocol = self.against_protocol.unwrap_or(self.shape.protocol);
+        let against = Shape {
+            protocol,
+            ..self.shape.clone()
+        };
+        let mut sides = [Side::set(target, &self.shape)?, Side::set(other, &against)?];
         let length = Duration::from_secs_f64(self.length);
         for turn in 0..=self.turns {
             // Who goes first changes, so that what one leaves behind meets both alike.

@@ -6,11 +6,13 @@ mod limits;
 mod passes;
 mod publications;
 mod recovery;
+mod restarts;
 mod revocation;
 mod rotation;
 mod sdk;
 mod subscriptions;
 mod tokens;
+mod trace;
 
 use serde_json::{Value, json};
 use sschat_tests::token::sign;

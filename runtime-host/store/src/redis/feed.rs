@@ -30,7 +30,11 @@ pub(super) async fn supervise(
     loop {
         number += 1;
         let name = format!("{host}.{number}");
-        let reason = match follow(&shared, &client, &name, &mut first).await {
+        let ended = follow(&shared, &client, &name, &mut first).await;
+        if shared.is_closed() {
+            return;
+        }
+        let reason = match ended {
             Ended::Never(reason) => {
                 if let Some(first) = first.take() {
                     let _ = first.send(Err(reason));

@@ -101,6 +101,9 @@ impl Shared {
 
     /// A new link whose feed is proven, or the feed of this one is again.
     pub(super) fn regain(&self, link: &Arc<Link>, beat: u64, sent: std::time::Instant) {
+        if self.is_closed() {
+            return;
+        }
         self.lose();
         self.lease.renew(beat, sent, super::LEASE);
         self.state.send_if_modified(|state| {
@@ -125,9 +128,13 @@ impl Shared {
         self.doubt();
     }
 
-    /// Nothing known before can be trusted.
+    /// Nothing known before can be trusted. Not told once the store is closed: closing breaks the link off, and who
+    /// listens asked for that.
     pub(super) fn lose(&self) {
         self.cache.clear();
+        if self.is_closed() {
+            return;
+        }
         self.listeners.tell(&Change::Lost);
     }
 
@@ -149,6 +156,10 @@ impl Shared {
         if let Some(link) = link.link {
             link.break_off();
         }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.state.borrow().closed
     }
 
     pub(super) fn closed(&self) -> StoreError {

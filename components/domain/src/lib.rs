@@ -16,12 +16,14 @@
 //! - [`settings`]: limits and history that a tenant chose.
 //! - [`signing`]: the secrets and public keys that user tokens are held against.
 //! - [`revocation`]: which of those tokens were taken back.
+//! - [`events`]: what a tenant's backend wants to be told.
 //! - [`upload`]: how such a component gets in.
 //! - [`removal`]: deletion in bounded steps that survive a crash.
 //! - [`access`]: read-only questions of the authority, with batched reads.
 
 pub mod access;
 mod doomed;
+pub mod events;
 pub mod id;
 pub mod key;
 pub mod kv;

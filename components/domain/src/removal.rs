@@ -11,7 +11,7 @@ use crate::id::{ApiKey, AppId, RoomId, UserId};
 use crate::kv::{BATCH, Error, Write};
 use crate::record::{App, Doom, DoomPlace, Named, Target, encode, load};
 use crate::roster::{Freed, Occupied, Peer, Roster, free};
-use crate::{doomed, key, policy, revocation, settle, signing, tenant};
+use crate::{doomed, events, key, policy, revocation, settle, signing, tenant};
 
 /// The most slots that one step cleans up. Each costs about four operations, so a
 /// step stays far below the time a request may take.
@@ -305,6 +305,7 @@ async fn tenant_step<S: Write>(
     keys.extend(signing::keys(tenant));
     keys.extend(revocation::keys(tenant));
     keys.push(key::settings(tenant));
+    keys.extend(events::keys(tenant));
     keys.extend(last);
     store.delete_many(keys).await?;
     Ok(true)

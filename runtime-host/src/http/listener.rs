@@ -1,15 +1,18 @@
 //! Accepting connections, serving HTTP/1.1 on them, and ending in order.
 
+use super::takeover::Wanted;
 use super::{Remote, Server};
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -177,8 +180,15 @@ async fn serve(
     let Ok(header) = HeaderValue::try_from(address.to_string()) else {
         return;
     };
-    let remote = Arc::new(Remote { address, header });
+    let cut: Arc<tokio::sync::Notify> = Arc::default();
+    let remote = Arc::new(Remote {
+        address,
+        header,
+        wanted: Wanted::default(),
+        cut: Arc::clone(&cut),
+    });
     let head = server.limits.head;
+    let (counting, asked) = (server.clone(), remote.clone());
     let service = service_fn(move |request| {
         let (server, remote) = (server.clone(), remote.clone());
         async move {
@@ -186,7 +196,7 @@ async fn serve(
                 Door::Everything => server.answer(request, &remote).await,
                 Door::MetricsAlone => server.only_metrics(&request),
             };
-            server.count(&response);
+            server.count(response.status());
             Ok::<_, Infallible>(response)
         }
     });
@@ -197,20 +207,38 @@ async fn serve(
         .max_buf_size(HEAD_LIMIT)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    let mut connection = pin!(connection);
-    let draining = async {
+    let mut connection = connection;
+    let mut draining = pin!(async {
         // An error means that the sender is gone, and then the host is ending too.
         let _ = drained.wait_for(|drained| *drained).await;
-    };
-    let outcome = tokio::select! {
-        outcome = &mut connection => outcome,
-        () = draining => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    });
+    let mut told = false;
+    let end = poll_fn(|cx| {
+        if !told && draining.as_mut().poll(cx).is_ready() {
+            told = true;
+            Pin::new(&mut connection).graceful_shutdown();
         }
+        match Pin::new(&mut connection).poll(cx) {
+            Poll::Ready(outcome) => Poll::Ready(Err(outcome)),
+            Poll::Pending => asked
+                .wanted
+                .take()
+                .map_or(Poll::Pending, |it| Poll::Ready(Ok(it))),
+        }
+    });
+    let end = tokio::select! {
+        end = end => end,
+        () = cut.notified() => Err(Ok(())),
     };
-    if let Err(error) = outcome {
-        tracing::debug!(%error, "a connection ended early");
+    match end {
+        Ok(takeover) => {
+            counting.count(StatusCode::OK);
+            if let Some(parts) = connection.into_parts() {
+                takeover.begin(parts.io.into_inner()).await;
+            }
+        }
+        Err(Err(error)) => tracing::debug!(%error, "a connection ended early"),
+        Err(Ok(())) => {}
     }
     drop(place);
 }

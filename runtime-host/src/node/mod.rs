@@ -7,6 +7,7 @@
 //!
 //! Absent on purpose: sockets ([`crate::socket`]), rules ([`crate::policy`]), records.
 
+mod apart;
 mod centrifuge;
 mod errands;
 mod held_to;
@@ -14,11 +15,13 @@ mod join;
 mod login;
 mod presence;
 mod publish;
+mod reports;
 mod roll;
 mod session;
 mod sessions;
 mod wire;
 
+pub(crate) use apart::Fate;
 pub(crate) use errands::{Act, Whose};
 pub(crate) use roll::Present;
 pub use sessions::Sessions;
@@ -35,8 +38,10 @@ use crate::wasm::authority::Limits;
 use futures::future::BoxFuture;
 use sschat_protocol::centrifuge as centrifuge_protocol;
 use sschat_protocol::seed::Format;
+use sschat_protocol::streaming::Streaming;
 use sschat_protocol::websocket::deflate::Agreement;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +50,8 @@ pub enum Endpoint {
     Polling(Format),
     /// The Centrifuge protocol.
     Centrifuge(centrifuge_protocol::Format),
+    /// The same in the body of an HTTP response; what the client says comes apart.
+    Streaming(Streaming),
     /// Every message comes back: for outside suites that judge the framing.
     Echo,
 }
@@ -127,6 +134,8 @@ pub enum Command {
     Errand(Arc<errands::Errand>),
     /// A session came into a room or left it; for those who asked.
     Coming(Arc<centrifuge::Coming>),
+    /// A client said something by another way than its connection.
+    Said(Box<apart::Said>),
 }
 
 impl Command {
@@ -146,7 +155,8 @@ impl Command {
             | Self::Roll(..)
             | Self::Rolled(..)
             | Self::Errand(..)
-            | Self::Coming(..) => Pace::Prompt,
+            | Self::Coming(..)
+            | Self::Said(..) => Pace::Prompt,
         }
     }
 }
@@ -155,6 +165,8 @@ impl Command {
 #[derive(Clone)]
 pub struct Post {
     shards: Arc<[ShardHandle<Sessions>]>,
+    /// Names this host among others and those before it, to clients that come back with it.
+    host: Arc<str>,
 }
 
 impl Post {
@@ -162,6 +174,7 @@ impl Post {
     pub fn new(shards: Vec<ShardHandle<Sessions>>) -> Self {
         Self {
             shards: shards.into(),
+            host: Uuid::new_v4().to_string().into(),
         }
     }
 

@@ -22,6 +22,8 @@ pub enum Answer {
     Terms(authority::Terms),
     /// To [`Question::KeysOf`].
     KeyServer(Box<authority::KeyServer>),
+    /// To [`Question::EventsOf`].
+    Events(Box<authority::EventSettings>),
     /// To [`Question::PoliciesOf`].
     Policies(Box<authority::Policies>),
     /// To any question.
@@ -87,6 +89,7 @@ impl Answer {
                 Self::Rooms(vec![heard], None)
             }
             (authority::Answer::Terms(terms), _) => Self::Terms(terms),
+            (authority::Answer::Events(settings), _) => Self::Events(Box::new(settings)),
             (authority::Answer::KeyServer(server), _) => Self::KeyServer(Box::new(server)),
             (
                 authority::Answer::Yes
@@ -158,6 +161,7 @@ pub(super) fn asker(question: &Question) -> Option<&str> {
         | Question::HasRoom(..)
         | Question::TermsOf(..)
         | Question::KeysOf(_)
+        | Question::EventsOf(_)
         | Question::PoliciesOf(_) => None,
     }
 }

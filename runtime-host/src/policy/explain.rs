@@ -130,6 +130,7 @@ pub(super) fn brief(question: &Question) -> String {
         Question::TenantOfKey(_) => "tenant of a key".to_owned(),
         Question::HasRoom(tenant, room) => format!("does {tenant} have {room}"),
         Question::TermsOf(tenant, room) => format!("terms of {room} of {tenant}"),
+        Question::EventsOf(tenant) => format!("events of {tenant}"),
         Question::KeysOf(tenant) => format!("public keys of {tenant}"),
         Question::PoliciesOf(tenant) => format!("policies of {tenant}"),
     }

@@ -19,6 +19,7 @@ mod sync;
 pub mod tenants;
 pub mod terms;
 pub mod trace;
+mod wishes;
 
 use crate::clock::unix_now;
 use crate::store::{Change, Store};

@@ -10,6 +10,7 @@ mod restarts;
 mod revocation;
 mod rotation;
 mod sdk;
+mod streams;
 mod subscriptions;
 mod tokens;
 mod trace;

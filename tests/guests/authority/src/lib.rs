@@ -9,8 +9,8 @@ wit_bindgen::generate!({
 });
 
 use exports::sschat::policy::decisions::{
-    Credential, Guest, Identity, Joined, KeyServer, Limits, Login, Pass, Policies, Refusal,
-    RoomPage, Terms,
+    Credential, EventSettings, Guest, Identity, Joined, KeyServer, Limits, Login, Pass, Policies,
+    Refusal, RoomPage, Terms,
 };
 
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -96,6 +96,13 @@ impl Guest for Hostile {
 
     fn tenant_of_key(_api_key: String) -> Result<String, Refusal> {
         Ok(TENANT.to_owned())
+    }
+
+    fn events_of(_tenant: String) -> Result<EventSettings, Refusal> {
+        Err(Refusal {
+            code: "no_events".to_owned(),
+            reason: "There are none.".to_owned(),
+        })
     }
 
     fn policies_of(tenant: String) -> Result<Policies, Refusal> {

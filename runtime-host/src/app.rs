@@ -5,6 +5,7 @@ mod events;
 mod figures;
 mod history;
 mod stores;
+mod terms;
 
 use crate::backend::RoomBackend;
 use crate::broker::{Broker, Channels};
@@ -341,7 +342,7 @@ fn join(
     let post = Post::new(prepared.handles());
     let counted = Arc::new(HistoryFigures::default());
     let state = stores.redis(label);
-    let keeping = broker::keeping(config, state, &post, &counted)?;
+    let keeping = broker::keeping(config, state, &post, &counted, policy)?;
     let history = keeping.as_ref().map(|it| Arc::clone(&it.history));
     let events = events::open(config, history.clone(), policy)?;
     let channels = Channels::new(settings.shards).with_events(Arc::clone(&events));
@@ -356,7 +357,7 @@ fn join(
     stores.listen(label, Arc::clone(&events) as Arc<dyn ChangeListener>);
     let joined = (post.clone(), Arc::clone(&channels));
     let told = post.clone();
-    let broker = broker::open(config, state, joined, keeping)?;
+    let broker = broker::open(config, state, joined, keeping, policy)?;
     let farewell = Arc::clone(&broker);
     let backend = Arc::new(RoomBackend {
         policy: Arc::clone(policy),

@@ -57,8 +57,11 @@ impl RoomBackend {
     ) -> Result<Option<Place>, Declined> {
         let channel = self.channel(tenant, room).await?;
         let data = message.data.get();
-        if data.len() > self.limit {
-            let msg = format!("a message has up to {} bytes", self.limit);
+        let (terms, _) = self.policy.terms(tenant, room).await?;
+        let of_tenant = terms.message_size;
+        let limit = of_tenant.map_or(self.limit, |limit| self.limit.min(limit as usize));
+        if data.len() > limit {
+            let msg = format!("a message has up to {limit} bytes");
             return Err(declined(StatusCode::PAYLOAD_TOO_LARGE, "too_large", &msg));
         }
         let long = |text: &str, limit| text.len() > limit;

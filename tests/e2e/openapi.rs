@@ -3,7 +3,9 @@
 mod calls;
 mod streams;
 
-use calls::{check_events, check_policies, check_rooms, check_tokens};
+use calls::{
+    check_events, check_policies, check_revocations, check_rooms, check_settings, check_tokens,
+};
 use serde_json::Value;
 use sschat_tests::schema::faults;
 use sschat_tests::{Answer, App, Host, Options, Rest};
@@ -136,6 +138,21 @@ async fn every_route_is_in_it() {
         ("delete", "/api/register/{api_key}/secret"),
         ("get", "/api/register/{api_key}/tokens"),
         ("put", "/api/register/{api_key}/tokens"),
+        ("post", "/api/user/{user_name}/revoke"),
+        ("get", "/api/user/{user_name}/revoke"),
+        ("delete", "/api/user/{user_name}/revoke"),
+        ("post", "/api/token/revoke"),
+        ("get", "/api/token/revoke"),
+        ("delete", "/api/token/revoke"),
+        ("post", "/api/token/{jti}/revoke"),
+        ("get", "/api/token/{jti}/revoke"),
+        ("delete", "/api/token/{jti}/revoke"),
+        ("get", "/api/settings"),
+        ("put", "/api/settings"),
+        ("delete", "/api/settings"),
+        ("get", "/api/room/{room_id}/settings"),
+        ("put", "/api/room/{room_id}/settings"),
+        ("delete", "/api/room/{room_id}/settings"),
         ("post", "/api/register/-/sweep"),
         ("get", "/api/room"),
         ("post", "/api/room"),
@@ -340,6 +357,8 @@ async fn real_answers_match_it() {
         &app.rest.get(&format!("/api/register/{labelled}")).await,
     );
     check_tokens(&mut judge, &app).await;
+    check_revocations(&mut judge, &app).await;
+    check_settings(&mut judge, &app).await;
     check_policies(&mut judge, &app).await;
     check_rooms(&mut judge, &app).await;
     check_streams(&mut judge, &app, &host).await;

@@ -9,6 +9,7 @@ use sschat_domain::access::{self, Components};
 use sschat_domain::events::{self, Events};
 use sschat_domain::membership::Pair;
 use sschat_domain::record::{Component, Rule, Secret};
+use sschat_domain::settings::History;
 use sschat_domain::{ApiKey, AppId, Error, Page, Read, RoomId, key, tenant};
 
 pub use crate::login::{Credential, Login, log_in};
@@ -186,6 +187,34 @@ pub async fn has_room<S: Read>(store: &S, tenant: &str, room: &str) -> Result<()
         Err(_) => names_a_room(room) && access::is_open(store, tenant).await?,
     };
     if has { Ok(()) } else { Err(UNKNOWN_ROOM) }
+}
+
+/// What holds in a room of the tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Terms {
+    /// Bytes of a message at most.
+    pub message_size: Option<u32>,
+    /// How much of it is kept.
+    pub history: History,
+}
+
+/// What holds in a room of the tenant: of the room's and the key's settings the room's count.
+///
+/// # Errors
+///
+/// Where there is no such tenant.
+pub async fn terms_of<S: Read>(store: &S, tenant: &str, room: &str) -> Result<Terms, Refusal> {
+    let tenant: AppId = tenant.parse().map_err(|_| UNKNOWN_APP)?;
+    let found = access::terms(store, tenant, room.parse().ok()).await?;
+    let (settings, of_room) = found.ok_or(UNKNOWN_APP)?;
+    let (history, room) = (settings.history, of_room.history);
+    Ok(Terms {
+        message_size: settings.limits.message_size,
+        history: History {
+            size: room.size.or(history.size),
+            age: room.age.or(history.age),
+        },
+    })
 }
 
 /// Where the tenant's key server tells its public keys, and at which key they are kept.

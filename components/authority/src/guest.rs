@@ -44,6 +44,13 @@ impl Guest for Authority {
             expires: login.expires,
             info: login.info,
             channels: login.channels,
+            limits: types::Limits {
+                channels: login.limits.channels,
+                message_size: login.limits.message_size,
+                queue_size: login.limits.queue_size,
+                channel_length: login.limits.channel_length,
+                commands_per_second: login.limits.commands_per_second,
+            },
         })
     }
 
@@ -86,6 +93,15 @@ impl Guest for Authority {
 
     fn has_room(tenant: String, room: String) -> Result<(), types::Refusal> {
         run(decisions::has_room(&State, &tenant, &room))
+    }
+
+    fn terms_of(tenant: String, room: String) -> Result<types::Terms, types::Refusal> {
+        let terms = run(decisions::terms_of(&State, &tenant, &room))?;
+        Ok(types::Terms {
+            message_size: terms.message_size,
+            history_size: terms.history.size,
+            history_age: terms.history.age,
+        })
     }
 
     fn tenant_of_key(api_key: String) -> Result<String, types::Refusal> {

@@ -1,6 +1,7 @@
 //! The broker: one host's own, or that of several hosts on the Redis that holds the state.
 
 use super::history;
+use super::terms::HistoryTerms;
 use crate::broker::memory::MemoryBroker;
 use crate::broker::redis::{LEASE, RedisBroker, Settings};
 use crate::broker::{Broker, Channels, Keeping, Retention};
@@ -8,6 +9,7 @@ use crate::config::{Config, HistorySettings};
 use crate::manifest::settings::{BrokerKind, HistoryKind};
 use crate::metrics::history::HistoryFigures;
 use crate::node::Post;
+use crate::policy::Policy;
 use anyhow::{Context, anyhow};
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,10 +47,11 @@ pub(super) fn keeping(
     state: Option<&str>,
     post: &Post,
     counted: &Arc<HistoryFigures>,
+    policy: &Arc<Policy>,
 ) -> anyhow::Result<Kept> {
     let url = kind(config.broker, state).map_err(|reason| anyhow!(reason))?;
     match url {
-        None => history::open(&config.history, &config.state_dir, post, counted),
+        None => history::open(&config.history, &config.state_dir, post, counted, policy),
         Some(_) => Ok(None),
     }
 }
@@ -59,6 +62,7 @@ pub(super) fn open(
     state: Option<&str>,
     (post, channels): (Post, Arc<Channels>),
     keeping: Kept,
+    policy: &Arc<Policy>,
 ) -> anyhow::Result<Arc<dyn Broker>> {
     let url = kind(config.broker, state).map_err(|reason| anyhow!(reason))?;
     let Some(url) = url else {
@@ -86,7 +90,8 @@ pub(super) fn open(
     let broker = RedisBroker::open(&settings, post, channels);
     let broker = broker
         .map_err(|reason| anyhow!(reason))
-        .context("the broker")?;
+        .context("the broker")?
+        .with_terms(Arc::new(HistoryTerms::new(Arc::clone(policy), kept)));
     Ok(Arc::new(broker))
 }
 

@@ -84,16 +84,7 @@ impl<M: Mail> MemoryBroker<M> {
         taker: Option<Taker>,
     ) -> Result<Fanout, Refused> {
         let mut spread = channel.spread();
-        if let Log::Unopened = spread.log {
-            let mut opening = keeping.open(channel);
-            spread.log = match (&mut opening).now_or_never() {
-                Some(opened) => Log::Open(opened?),
-                None => {
-                    keeping.finish(channel, opening);
-                    Log::Opening(Vec::new())
-                }
-            };
-        }
+        keeping.begin(channel, &mut spread)?;
         match &mut spread.log {
             Log::Open(log) => {
                 let log = Arc::clone(log);

@@ -12,7 +12,7 @@ pub mod memory;
 pub mod receipts;
 pub mod redis;
 
-pub use keeping::{Keeping, WAITING_LIMIT};
+pub use keeping::{Keeping, Kept, Retentions, Standing, WAITING_LIMIT};
 pub use receipts::{Receipt, Receipts, Taker};
 pub use sschat_history::{
     Epoch, Page, Position, Query, Recovery, Retention, Speaker, Tags, Unrecoverable,
@@ -48,6 +48,8 @@ pub struct Channel {
 struct Spread {
     shards: Box<[OnShard]>,
     log: Log,
+    /// For how long the log keeps what it was told to keep, where that may change.
+    standing: Option<Box<dyn Standing>>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -70,6 +72,7 @@ impl Channel {
             spread: Mutex::new(Spread {
                 shards: vec![OnShard::default(); shards].into(),
                 log: Log::Unopened,
+                standing: None,
             }),
         }
     }

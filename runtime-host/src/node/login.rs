@@ -164,6 +164,7 @@ impl Sessions {
         for heard in &admission.channels {
             self.tell_coming(key, &heard.channel);
         }
+        self.hold_to(key, admission.limits.as_deref(), turn);
         self.note_times(watcher, &admission);
         if admission.epoch >= held {
             turn.release(key);
@@ -230,6 +231,7 @@ impl Sessions {
         turn.forfeit(key, &left);
         self.enter_new(key, &admission.channels, turn);
         self.refreshed(key, &admission, turn);
+        self.hold_to(key, admission.limits.as_deref(), turn);
         self.note_times(watcher, &admission);
         let Some(session) = self.session(key) else {
             return;

@@ -10,6 +10,7 @@
 mod apart;
 mod centrifuge;
 mod errands;
+mod held_to;
 mod join;
 mod login;
 mod presence;
@@ -33,6 +34,7 @@ use crate::policy::memo::{Verdict, Watcher};
 use crate::policy::trace::Connection;
 use crate::policy::{Policy, Undecided};
 use crate::socket::{Pace, ShardHandle};
+use crate::wasm::authority::Limits;
 use futures::future::BoxFuture;
 use sschat_protocol::centrifuge as centrifuge_protocol;
 use sschat_protocol::seed::Format;
@@ -89,6 +91,8 @@ pub struct Admission {
     pub(crate) renew: Option<u64>,
     /// What others are shown of the user: JSON.
     pub(crate) info: Option<Arc<str>>,
+    /// What its tenant holds the session to, if it says so.
+    pub(crate) limits: Option<Arc<Limits>>,
     pub(crate) epoch: u32,
 }
 
@@ -269,6 +273,7 @@ fn admit(channels: &Channels, grant: Grant) -> Admission {
         may_publish: grant.login.may_publish,
         renew: grant.renew,
         info: grant.login.info,
+        limits: grant.login.limits,
         epoch: grant.epoch,
     }
 }

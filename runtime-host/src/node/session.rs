@@ -1,6 +1,7 @@
 //! One session, and its places in rooms.
 
 use super::centrifuge::Client;
+use super::held_to::HeldTo;
 use super::{Endpoint, Opening, wire};
 use crate::broker::{Channel, Speaker};
 use crate::events::Tap;
@@ -63,6 +64,8 @@ pub(super) struct Session {
     pub(super) joined: u32,
     /// Whether its policy lets it publish at all.
     pub(super) may_publish: bool,
+    /// What its tenant holds it to, beside what the host does.
+    pub(super) held_to: Option<Box<HeldTo>>,
 }
 
 impl Session {
@@ -83,6 +86,7 @@ impl Session {
             renew: u64::MAX,
             joined: 0,
             may_publish: true,
+            held_to: None,
         }
     }
 

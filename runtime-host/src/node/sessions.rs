@@ -130,10 +130,19 @@ impl Sessions {
         decided: Option<&Arc<Verdict>>,
         turn: &mut Turn<'_>,
     ) -> Flow {
+        if decided.is_none()
+            && let Some(flow) = self.too_fast(key, turn)
+        {
+            return flow;
+        }
         match seed::parse(text) {
             Err(refused) => self.refuse(key, turn, refused.code.as_str(), &refused.text),
             Ok(seed::Command::Login { user, token }) => {
                 self.log_in(key, user.as_deref(), token.as_deref(), turn)
+            }
+            Ok(seed::Command::Room { msg, .. }) if self.is_too_large(key, msg.get()) => {
+                let text = "the message is larger than the app allows";
+                self.refuse(key, turn, seed::ErrorCode::TooLarge.as_str(), text)
             }
             Ok(seed::Command::Room { room, msg }) => {
                 self.publish(key, (&room, msg.get()), text, decided, turn)

@@ -60,6 +60,8 @@ pub(super) struct Connection {
     pub(super) readable: bool,
     /// Held to [`Limits::wide`].
     pub(super) wide: bool,
+    /// What may wait for it at most, where that is less than [`Limits::queue`]; in bytes.
+    pub(super) queue: u32,
 }
 
 impl Connection {
@@ -78,6 +80,7 @@ impl Connection {
             held: false,
             readable: false,
             wide,
+            queue: u32::MAX,
         }
     }
 
@@ -306,6 +309,13 @@ impl Turn<'_> {
             && connection.phase == Phase::Open
         {
             connection.held = true;
+        }
+    }
+
+    /// Bounds what may wait for a connection, in bytes; the host's own bound holds all the same.
+    pub fn bound(&mut self, key: ConnectionKey, queue: Option<u32>) {
+        if let Some(connection) = self.connections.get(key) {
+            connection.queue = queue.unwrap_or(u32::MAX);
         }
     }
 

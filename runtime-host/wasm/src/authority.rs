@@ -41,6 +41,34 @@ pub struct Login {
     pub info: Option<String>,
     /// Rooms that the token names.
     pub channels: Vec<String>,
+    /// What its session is held to.
+    pub limits: Limits,
+}
+
+/// What a tenant holds its sessions to. What is absent is the host's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// Rooms that a session may name.
+    pub channels: Option<u32>,
+    /// Bytes of a message.
+    pub message_size: Option<u32>,
+    /// Bytes that may wait for a session.
+    pub queue_size: Option<u32>,
+    /// Bytes of a room's name.
+    pub channel_length: Option<u32>,
+    /// Commands of a session in a second, on average.
+    pub commands_per_second: Option<u32>,
+}
+
+/// What holds in a room. What is absent is the host's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Terms {
+    /// Bytes of a message.
+    pub message_size: Option<u32>,
+    /// Publications that are kept; 0 for none.
+    pub history_size: Option<u32>,
+    /// Seconds until a publication is gone; 0 for none.
+    pub history_age: Option<u32>,
 }
 
 /// A server that tells a tenant's public keys.
@@ -69,6 +97,8 @@ pub enum Question {
     TenantOfKey(String),
     /// Does this tenant have this room?
     HasRoom(String, String),
+    /// What holds in this tenant's room?
+    TermsOf(String, String),
     /// Where are this tenant's public keys told?
     KeysOf(String),
     /// What does this tenant's backend want to be told?
@@ -88,6 +118,8 @@ pub enum Answer {
     Joined(Option<u64>),
     /// To [`Question::MayPublish`] and [`Question::HasRoom`].
     Yes,
+    /// To [`Question::TermsOf`].
+    Terms(Terms),
     /// To [`Question::KeysOf`].
     KeyServer(KeyServer),
     /// To [`Question::EventsOf`].

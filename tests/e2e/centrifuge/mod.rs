@@ -2,10 +2,12 @@
 
 mod bad_input;
 mod keys;
+mod limits;
 mod passes;
 mod publications;
 mod recovery;
 mod restarts;
+mod revocation;
 mod rotation;
 mod sdk;
 mod streams;

@@ -154,13 +154,18 @@ impl<M: Mail> Outgoing<M> {
             let Some(first) = batch.waiting.first() else {
                 return (id, batch, Err(Failed::Cut));
             };
+            let retention = shared.retention_of(&first.channel).await;
+            let retention = match retention {
+                Ok(retention) => retention,
+                Err(error) => return (id, batch, Err(Failed::Refused(error.to_string()))),
+            };
             let keys = calls::Keys::of(&first.channel.tenant, &first.channel.room);
             let heard = shared.rooms.at(id);
             let records = batch.waiting.iter();
             let records = records.map(|it| (&it.record[..], it.key.as_deref()));
             let name = (shared.host, batch.number);
             let script = &link.scripts.publish;
-            let command = calls::publish(script, &keys, name, &shared.retention, heard, records);
+            let command = calls::publish(script, &keys, name, &retention, heard, records);
             let outcome = link.call(&command).await.and_then(|answer| {
                 let read = Published::read(&answer);
                 read.ok_or_else(|| Failed::Refused("an answer that nobody understands".to_owned()))

@@ -41,7 +41,11 @@ impl Default for Clients {
 }
 
 impl Clients {
-    pub(super) fn now(&self) -> Millis {
+    pub(in crate::node) const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(in crate::node) fn now(&self) -> Millis {
         self.start.elapsed().as_millis() as Millis
     }
 }

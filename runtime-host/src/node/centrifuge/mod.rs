@@ -133,7 +133,9 @@ impl Sessions {
         let now = self.clients.now();
         let session = self.sessions.get_mut(key as usize)?.as_deref_mut()?;
         let client = session.client.as_deref_mut()?;
-        Some(act(&mut client.session, now, &self.clients.settings))
+        let settings = session.held_to.as_deref().map(|held| &held.settings);
+        let settings = settings.unwrap_or(&self.clients.settings);
+        Some(act(&mut client.session, now, settings))
     }
 
     /// Lets the state machine say something.

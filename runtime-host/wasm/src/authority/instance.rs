@@ -2,8 +2,8 @@
 //! current call, and WASI as std wants it, but inert.
 
 use super::{
-    Answer, CallError, Credential, EventKind, EventSettings, Identity, KeyServer, Login, Pass,
-    Policies, Question, Refusal, StoredPolicy,
+    Answer, CallError, Credential, EventKind, EventSettings, Identity, KeyServer, Limits as Held,
+    Login, Pass, Policies, Question, Refusal, StoredPolicy, Terms,
 };
 use crate::bindings::authority as bindings;
 use crate::bindings::authority::sschat::policy::{clock, state, types};
@@ -192,6 +192,15 @@ fn ask(
         Question::HasRoom(tenant, room) => decisions
             .call_has_room(&mut store, tenant, room)?
             .map_or_else(no, |()| Answer::Yes),
+        Question::TermsOf(tenant, room) => decisions
+            .call_terms_of(&mut store, tenant, room)?
+            .map_or_else(no, |terms| {
+                Answer::Terms(Terms {
+                    message_size: terms.message_size,
+                    history_size: terms.history_size,
+                    history_age: terms.history_age,
+                })
+            }),
         Question::KeysOf(tenant) => {
             decisions
                 .call_keys_of(&mut store, tenant)?
@@ -235,6 +244,13 @@ fn accepted(login: types::Login) -> Login {
         expires: login.expires,
         info: login.info,
         channels: login.channels,
+        limits: Held {
+            channels: login.limits.channels,
+            message_size: login.limits.message_size,
+            queue_size: login.limits.queue_size,
+            channel_length: login.limits.channel_length,
+            commands_per_second: login.limits.commands_per_second,
+        },
     }
 }
 
@@ -291,7 +307,7 @@ fn check(answer: Answer) -> Result<Answer, CallError> {
                 && rooms.iter().all(|room| fits(room))
                 && next.as_deref().is_none_or(fits)
         }
-        Answer::Yes | Answer::Joined(_) => true,
+        Answer::Yes | Answer::Joined(_) | Answer::Terms(_) => true,
         Answer::KeyServer(server) => fits(&server.url) && fits(&server.keep_at),
         Answer::Shared(rooms) => rooms.len() <= PAGE_LIMIT && rooms.iter().all(|room| fits(room)),
         Answer::Events(settings) => {

@@ -9,8 +9,8 @@ wit_bindgen::generate!({
 });
 
 use exports::sschat::policy::decisions::{
-    Credential, EventSettings, Guest, Identity, Joined, KeyServer, Login, Pass, Policies, Refusal,
-    RoomPage,
+    Credential, EventSettings, Guest, Identity, Joined, KeyServer, Limits, Login, Pass, Policies,
+    Refusal, RoomPage, Terms,
 };
 
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -40,6 +40,13 @@ impl Guest for Hostile {
             expires: None,
             info: None,
             channels: Vec::new(),
+            limits: Limits {
+                channels: None,
+                message_size: None,
+                queue_size: None,
+                channel_length: None,
+                commands_per_second: None,
+            },
         })
     }
 
@@ -76,6 +83,14 @@ impl Guest for Hostile {
         Err(Refusal {
             code: "unknown_room".to_owned(),
             reason: "There is no such room.".to_owned(),
+        })
+    }
+
+    fn terms_of(_tenant: String, _room: String) -> Result<Terms, Refusal> {
+        Ok(Terms {
+            message_size: None,
+            history_size: None,
+            history_age: None,
         })
     }
 

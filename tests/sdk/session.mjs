@@ -144,7 +144,7 @@ const members = async () => {
   assert.deepEqual(publications.map((it) => [unpack(it.data), it.offset]), [[said, offset]]);
   assert.deepEqual((await a.history(room, { since: { offset, epoch }, limit: 9 })).publications, []);
   await assert.rejects(a.history(room, { since: { offset, epoch: 'never' } }), { code: 112 });
-  await assert.rejects(a.rpc('add', pack({})), { code: 104 });
+  await assert.rejects(a.rpc('add', pack({})), { code: 108 });
   await assert.rejects(a.publish('room_none', pack({})), { code: 103 });
   await a.send(pack({}));
 

@@ -122,6 +122,8 @@ pub enum Command {
     CaughtUp(Watcher, u64, centrifuge::Read),
     /// A part of a channel's history was read for a session.
     Read(Watcher, Box<centrifuge::Shelf>),
+    /// What came of a session's call.
+    Answered(Watcher, Box<centrifuge::Answered>),
     /// Publications of a channel were lost on their way to this host.
     Lost(Arc<Channel>),
     /// A user came or went; for those who share one of the rooms.
@@ -150,6 +152,7 @@ impl Command {
             | Self::Acknowledged(..)
             | Self::CaughtUp(..)
             | Self::Read(..)
+            | Self::Answered(..)
             | Self::Lost(..)
             | Self::Presence(..)
             | Self::Roll(..)

@@ -309,6 +309,7 @@ impl Application for Sessions {
                 self.caught_up((watcher, serial), read, turn);
             }
             Command::Read(watcher, shelf) => self.history_read(watcher, shelf, turn),
+            Command::Answered(watcher, answered) => self.answered(watcher, answered, turn),
             Command::Lost(channel) => self.lost(&channel, turn),
             Command::Presence(notice) => self.tell_presence(&notice, turn),
             Command::Roll(roll) => self.call_roll(&roll, turn),

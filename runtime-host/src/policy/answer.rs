@@ -243,7 +243,7 @@ pub(super) fn refine(question: &Question, so_far: Answer, hook: &Hook, ruling: R
                 .map_or(Answer::Yes, Answer::No)
         }
         (Outcome::Rewrite(payload), _, _) => Answer::Rewrite(payload.into_boxed_str()),
-        (Outcome::Allow | Outcome::Login { .. }, so_far, _) => so_far,
+        (Outcome::Allow | Outcome::Login { .. } | Outcome::Answer(_), so_far, _) => so_far,
     }
 }
 

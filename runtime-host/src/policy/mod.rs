@@ -8,6 +8,7 @@
 
 pub mod answer;
 mod asking;
+pub mod calls;
 mod counters;
 pub mod explain;
 mod fence;

@@ -49,7 +49,7 @@ impl Weighter<String, Shelf> for BySize {
 /// What a tenant's policy decided, and how its candidate would have.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Tally {
-    /// Decisions that were computed; those from the memo are not counted.
+    /// Decisions that were computed, those from the memo are not counted, and clients' calls.
     pub decided: u64,
     /// Of these, how many allowed, denied, rewrote.
     pub allowed: u64,

@@ -10,7 +10,8 @@
 //!   answer, never a reason to end it.
 //! - [`authority`] and [`policy`] are called synchronously on threads of its own, where a call costs
 //!   a microsecond because there is no fiber to switch to. Their imports are
-//!   `trappable`: a limit ends the call.
+//!   `trappable`: a limit ends the call. [`policy`] has the larger of the two worlds of policies; which of its
+//!   exports a component has is found out when it is linked.
 //!
 //! The WASI interfaces are absent: `wasmtime-wasi` and `wasmtime-wasi-http` bring them.
 
@@ -57,7 +58,7 @@ pub(super) mod authority {
 pub(super) mod policy {
     wasmtime::component::bindgen!({
         path: "../../wit",
-        world: "sschat:policy/policy",
+        world: "sschat:policy/policy-with-calls",
         imports: { default: trappable },
     });
 }

@@ -9,11 +9,14 @@ mod breaker;
 mod inspect;
 mod instance;
 mod pool;
+mod purpose;
+mod rulings;
 mod workshop;
 
 pub use super::calls::{CallError, Identity, Refusal};
 pub use instance::{BUDGET, Loaded};
-pub use pool::{PolicyPool, Purpose, Usage};
+pub use pool::{PolicyPool, Usage};
+pub use purpose::Purpose;
 pub use workshop::{CODE_LIMIT, COMPONENT_LIMIT, LoadError, Workshop, compile_in_child};
 
 /// What a policy is asked.
@@ -27,6 +30,8 @@ pub enum Hook {
     Publish(Identity, String),
     /// In which of these rooms may the user know who is online?
     Presence(Identity, Vec<String>),
+    /// No decision: the user calls this method with this JSON text.
+    Call(Identity, String, String),
 }
 
 impl Hook {
@@ -37,6 +42,7 @@ impl Hook {
             Self::Join(..) => "on-join",
             Self::Publish(..) => "on-publish",
             Self::Presence(..) => "on-presence",
+            Self::Call(..) => "call",
         }
     }
 }
@@ -66,6 +72,8 @@ pub enum Outcome {
     Allow,
     /// To [`Hook::Publish`]: with this payload in its place.
     Rewrite(String),
-    /// To [`Hook::Login`] and [`Hook::Publish`].
+    /// To [`Hook::Call`]: what is to be JSON.
+    Answer(String),
+    /// To [`Hook::Login`], [`Hook::Publish`] and [`Hook::Call`].
     Deny(Refusal),
 }

@@ -268,6 +268,6 @@ pub(crate) fn allows(ruling: &Result<Ruling, CallError>) -> bool {
         Outcome::Allow => true,
         Outcome::Login { may_publish, .. } => *may_publish,
         Outcome::Each(each) => each.iter().all(Option::is_none),
-        Outcome::Rewrite(_) | Outcome::Deny(_) => false,
+        Outcome::Rewrite(_) | Outcome::Answer(_) | Outcome::Deny(_) => false,
     }
 }

@@ -1,6 +1,7 @@
 //! `/connection/websocket`: the Centrifuge protocol, in frames by hand; the official SDK drives it in [`sdk`].
 
 mod bad_input;
+mod calls;
 mod keys;
 mod limits;
 mod passes;

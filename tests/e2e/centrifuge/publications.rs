@@ -82,7 +82,7 @@ async fn commands_of_one_frame_are_carried_out_in_order() {
     let client = connected["client"].as_str().unwrap();
     let present = json!({client: {"user": alice, "client": client}});
     assert_eq!(reply(1)["presence"]["presence"], present);
-    assert_eq!(code(reply(2)), 104);
+    assert_eq!(code(reply(2)), 108);
     assert_eq!(reply(3)["history"]["offset"], 2);
 }
 

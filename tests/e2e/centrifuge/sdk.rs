@@ -4,6 +4,7 @@
 
 use serde_json::json;
 use sschat_tests::host::{artifacts, repository};
+use sschat_tests::policy::on_command;
 use sschat_tests::token::sign;
 use sschat_tests::{App, Host};
 use std::path::{Path, PathBuf};
@@ -103,6 +104,26 @@ async fn python(format: &str) {
         .arg(host.address().to_string())
         .arg(format);
     run(session, "the Python session", PATIENCE).await;
+}
+
+/// Calls methods of the app's policy.
+#[tokio::test]
+async fn the_javascript_sdk_calls_methods() {
+    let folder = NODE.get_or_init(install_for_node).await;
+    let host = Host::plain().await;
+    let app = App::register(&host).await;
+    app.rule_by(on_command()).await;
+    let user = app.user().await;
+    let token = sign(&json!({"sub": user}), &app.secret);
+    for format in ["json", "protobuf"] {
+        let mut session = Command::new("node");
+        session
+            .arg(repository().join("tests/sdk/calls.mjs"))
+            .arg(host.address().to_string())
+            .arg(folder)
+            .args([format, &app.id, &user, &token]);
+        run(session, "the JavaScript calls", PATIENCE).await;
+    }
 }
 
 /// Runs a program; fails with what it said unless it succeeds in time.

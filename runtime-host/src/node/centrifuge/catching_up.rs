@@ -230,6 +230,7 @@ impl Sessions {
             }
         }
         self.answer_history(key, turn);
+        self.answer_call(key, turn);
     }
 
     /// Answers those who were in doubt before.

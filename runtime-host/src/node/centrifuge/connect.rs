@@ -53,6 +53,7 @@ impl Sessions {
             welcome: None,
             catching_up: Vec::new(),
             page: None,
+            answered: None,
             refresh: None,
             parked: None,
             alarm: Millis::MAX,

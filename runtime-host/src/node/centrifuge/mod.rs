@@ -10,6 +10,7 @@
 //!
 //! Absent on purpose: how history is kept ([`crate::broker`]), and rules ([`crate::policy`]).
 
+mod calls;
 mod catching_up;
 mod clients;
 mod connect;
@@ -24,6 +25,7 @@ mod subscribe;
 mod time;
 mod tokens;
 
+pub(super) use calls::Answered;
 pub(super) use clients::Clients;
 pub(super) use listeners::{Coming, Listeners};
 pub(super) use publish::publication;
@@ -64,6 +66,8 @@ pub(super) struct Client {
     catching_up: Vec<CatchUp>,
     /// A part of a channel's history that was read for it.
     page: Option<Box<Shelf>>,
+    /// What came of its call.
+    answered: Option<Box<Answered>>,
     /// A refresh that is decided: the command's id, and the hold whose end decides it.
     refresh: Option<(u32, u32)>,
     parked: Option<Parked>,
@@ -101,7 +105,7 @@ enum Until {
     Login,
     /// A verdict; then the first parked command, which was found in order, is carried out.
     Verdict,
-    /// The answer of others: all shards, or the disk; then the parked commands follow.
+    /// The answer of others: all shards, the disk, or a policy; then the parked commands follow.
     Answer,
 }
 
@@ -277,7 +281,7 @@ impl Sessions {
             Request::Presence(it) => self.presence(key, (id, &it.channel), false, out),
             Request::PresenceStats(it) => self.presence(key, (id, &it.channel), true, out),
             Request::History(asked) => self.history(key, (id, asked), out),
-            Request::Rpc(_) => self.refused(key, id, &Failure::METHOD_NOT_FOUND, out),
+            Request::Rpc(asked) => self.call(key, (id, asked), out),
             Request::Refresh(token) => self.refresh(key, (id, &token.token), out, turn),
             Request::SubRefresh(it) => self.sub_refresh(key, (id, it), decided, out),
             // There is no backend that would take it.

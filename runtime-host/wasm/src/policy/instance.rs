@@ -1,19 +1,20 @@
 //! One call of a policy, in an instance of its own.
 
-use super::{Hook, Outcome, Ruling};
+use super::rulings::{self, check};
+use super::{Hook, Ruling};
 use crate::bindings::policy as bindings;
-use crate::bindings::policy::exports::sschat::policy::hooks;
+use crate::bindings::policy::exports::sschat::policy::{calls, hooks};
 use crate::bindings::policy::sschat::policy::{
     clock, configuration, connection, payload, state, types,
 };
-use crate::calls::{Attribute, CallError, Identity, NoReads, ReadError, Reads, Refusal, failed};
+use crate::calls::{Attribute, CallError, NoReads, ReadError, Reads, failed};
 use crate::engine::{TRACED_MEMORY_LIMIT, ticks};
 use crate::guest::Limits;
 use crate::inert::{self, CallTime};
 use crate::logs::Log;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wasmtime::component::{Component, HasSelf, Linker, ResourceTable};
+use wasmtime::component::{Component, HasSelf, Instance, InstancePre, Linker, ResourceTable};
 use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
@@ -37,20 +38,16 @@ const HOSTCALL_BYTES: usize = 1 << 20;
 /// Host calls that one call may make through the world's own imports.
 const HOSTCALL_LIMIT: u32 = 4_096;
 
-/// The longest code of a refusal, and the longest reason, in bytes.
-const CODE_LIMIT: usize = 64;
-const REASON_LIMIT: usize = 1_024;
-
-const UNFIT_REFUSAL: &str =
-    "a refusal's code is no lower-case words joined by _, or its reason is too long";
-
-/// The longest payload that may take another's place, in bytes.
-const REWRITE_LIMIT: usize = 1 << 20;
+/// What a policy that answers calls exports.
+const CALLS: &str = "sschat:policy/calls@1.0.0";
 
 /// A policy that is compiled and fits the world.
 pub struct Loaded {
     engine: Engine,
-    pre: bindings::PolicyPre<Host>,
+    pre: InstancePre<Host>,
+    hooks: hooks::GuestIndices,
+    /// Where it answers calls.
+    calls: Option<calls::GuestIndices>,
     digest: Box<str>,
     bytes: usize,
     code: usize,
@@ -74,11 +71,21 @@ impl Loaded {
         let engine = component.engine().clone();
         let mut linker = Linker::new(&engine);
         inert::link(&mut linker)?;
-        bindings::Policy::add_to_linker::<_, HasSelf<_>>(&mut linker, |host: &mut Host| host)?;
-        let pre = bindings::PolicyPre::new(linker.instantiate_pre(component)?)?;
+        bindings::PolicyWithCalls::add_to_linker::<_, HasSelf<_>>(
+            &mut linker,
+            |host: &mut Host| host,
+        )?;
+        let pre = linker.instantiate_pre(component)?;
+        let hooks = hooks::GuestIndices::new(&pre)?;
+        let calls = match component.get_export_index(None, CALLS) {
+            Some(_) => Some(calls::GuestIndices::new(&pre)?),
+            None => None,
+        };
         Ok(Self {
             engine,
             pre,
+            hooks,
+            calls,
             digest: digest.into(),
             bytes,
             code,
@@ -88,6 +95,11 @@ impl Loaded {
     /// SHA-256 of the component, 64 lower-case hex digits.
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// Whether it answers calls.
+    pub fn answers_calls(&self) -> bool {
+        self.calls.is_some()
     }
 
     /// The size of the component.
@@ -112,7 +124,7 @@ impl Loaded {
         let ruling = self
             .pre
             .instantiate(&mut store)
-            .and_then(|instance| ask(&instance, &mut store, hook));
+            .and_then(|instance| self.ask(&instance, &mut store, hook));
         let host = store.data_mut();
         if host.time.was_asked() {
             host.reads.note_time();
@@ -128,6 +140,21 @@ impl Loaded {
         };
         let reads = std::mem::replace(&mut host.reads, Box::new(NoReads));
         (outcome, reads)
+    }
+
+    fn ask(
+        &self,
+        instance: &Instance,
+        store: &mut Store<Host>,
+        hook: &Hook,
+    ) -> wasmtime::Result<Ruling> {
+        if !matches!(hook, Hook::Call(..)) {
+            return rulings::of_hook(&self.hooks.load(&mut *store, instance)?, store, hook);
+        }
+        let Some(calls) = &self.calls else {
+            wasmtime::bail!("it answers no calls");
+        };
+        rulings::of_call(&calls.load(&mut *store, instance)?, store, hook)
     }
 }
 
@@ -290,96 +317,5 @@ impl configuration::Host for Host {
         Ok(value
             .flatten()
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
-    }
-}
-
-fn ask(
-    instance: &bindings::Policy,
-    store: &mut Store<Host>,
-    hook: &Hook,
-) -> wasmtime::Result<Ruling> {
-    let hooks = instance.sschat_policy_hooks();
-    Ok(match hook {
-        Hook::Login(who) => {
-            let decision = hooks.call_on_login(store, &identity(who))?;
-            let outcome = match decision.verdict {
-                hooks::LoginVerdict::Allow(refinement) => Outcome::Login {
-                    expires: refinement.expires,
-                    may_publish: refinement.may_publish,
-                },
-                hooks::LoginVerdict::Deny(refusal) => Outcome::Deny(reasoned(refusal)),
-            };
-            let until = decision.until;
-            Ruling { outcome, until }
-        }
-        Hook::Join(who, rooms) => each(hooks.call_on_join(store, &identity(who), rooms)?),
-        Hook::Presence(who, rooms) => each(hooks.call_on_presence(store, &identity(who), rooms)?),
-        Hook::Publish(who, room) => {
-            let decision = hooks.call_on_publish(store, &identity(who), room)?;
-            let outcome = match decision.verdict {
-                hooks::PublishVerdict::Allow => Outcome::Allow,
-                hooks::PublishVerdict::Rewrite(payload) => Outcome::Rewrite(payload),
-                hooks::PublishVerdict::Deny(refusal) => Outcome::Deny(reasoned(refusal)),
-            };
-            let until = decision.until;
-            Ruling { outcome, until }
-        }
-    })
-}
-
-/// Decisions about many rooms hold as long as the shortest of them.
-fn each(decisions: Vec<hooks::Decision>) -> Ruling {
-    let until = decisions.iter().filter_map(|decision| decision.until).min();
-    let outcome = Outcome::Each(
-        decisions
-            .into_iter()
-            .map(|decision| match decision.verdict {
-                hooks::Verdict::Allow => None,
-                hooks::Verdict::Deny(refusal) => Some(reasoned(refusal)),
-            })
-            .collect(),
-    );
-    Ruling { outcome, until }
-}
-
-fn reasoned(refusal: hooks::Refusal) -> Refusal {
-    Refusal {
-        code: refusal.code,
-        reason: refusal.reason,
-    }
-}
-
-fn identity(who: &Identity) -> hooks::Identity {
-    hooks::Identity {
-        tenant: who.tenant.clone(),
-        user: who.user.clone(),
-    }
-}
-
-/// Holds an answer to its bounds.
-fn check(ruling: Ruling, hook: &Hook) -> Result<Ruling, CallError> {
-    let word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-    let fits = |refusal: &Refusal| {
-        (1..=CODE_LIMIT).contains(&refusal.code.len())
-            && refusal.code.bytes().all(word)
-            && refusal.reason.len() <= REASON_LIMIT
-    };
-    let wrong = match (&ruling.outcome, hook) {
-        (Outcome::Each(each), Hook::Join(_, rooms) | Hook::Presence(_, rooms)) => {
-            if each.len() == rooms.len() {
-                (!each.iter().flatten().all(fits)).then_some(UNFIT_REFUSAL)
-            } else {
-                Some("it did not answer for each room")
-            }
-        }
-        (Outcome::Deny(refusal), _) => (!fits(refusal)).then_some(UNFIT_REFUSAL),
-        (Outcome::Rewrite(payload), _) => {
-            (payload.len() > REWRITE_LIMIT).then_some("the rewritten payload is too long")
-        }
-        _ => None,
-    };
-    match wrong {
-        Some(reason) => Err(CallError::Failed(reason.to_owned())),
-        None => Ok(ruling),
     }
 }

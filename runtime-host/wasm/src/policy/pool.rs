@@ -6,7 +6,7 @@
 
 use super::breaker::Breaker;
 use super::instance::{Asked, Loaded, processor_time};
-use super::{CallError, Hook, Ruling};
+use super::{CallError, Hook, Purpose, Ruling};
 use crate::calls::{NoReads, Reads};
 use crate::logs::Log;
 use std::collections::{HashMap, VecDeque};
@@ -14,9 +14,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
-
-/// The most calls of one tenant that wait.
-const TENANT_QUEUE_LIMIT: usize = 2_048;
 
 /// The most calls that wait, over all tenants.
 const QUEUE_LIMIT: usize = 65_536;
@@ -38,16 +35,6 @@ struct Job {
     configuration: Arc<str>,
     reads: Box<dyn Reads>,
     reply: oneshot::Sender<Reply>,
-}
-
-/// What a call is made for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// A decision that counts.
-    Decision,
-    /// How a candidate would decide. It has a queue, a breaker and a share of its own, so
-    /// that one that fails does not suspend what is in force.
-    Comparison,
 }
 
 struct Tenant {
@@ -85,6 +72,19 @@ pub struct Usage {
     pub processor: Duration,
     /// Whether calls are refused at present because of failures.
     pub suspended: bool,
+}
+
+impl Usage {
+    fn and(self, other: Self) -> Self {
+        Self {
+            calls: self.calls + other.calls,
+            failed: self.failed + other.failed,
+            timed_out: self.timed_out + other.timed_out,
+            refused: self.refused + other.refused,
+            processor: self.processor + other.processor,
+            suspended: self.suspended || other.suspended,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -160,14 +160,7 @@ impl PolicyPool {
             reads,
             reply,
         };
-        let pushed = match purpose {
-            Purpose::Decision => self.shared.push(tenant, tenant, job),
-            Purpose::Comparison => {
-                let queue = format!("{tenant} (candidate)");
-                self.shared.push(&queue, tenant, job)
-            }
-        };
-        match pushed {
+        match self.shared.push(tenant, purpose, job) {
             Err((error, reads)) => (Err(error), reads),
             Ok(()) => answered
                 .await
@@ -175,14 +168,16 @@ impl PolicyPool {
         }
     }
 
-    /// What a tenant's decisions have used; `None` where there was none lately.
+    /// What a tenant's decisions and its clients' calls have used; `None` where there was
+    /// none lately. Whether calls are refused is said of decisions.
     pub fn usage(&self, tenant: &str) -> Option<Usage> {
         let state = self.shared.lock();
-        let tenant = state.tenants.get(tenant)?;
-        Some(Usage {
-            suspended: tenant.breaker.is_open(Instant::now()),
-            ..tenant.used
-        })
+        let decisions = state.tenants.get(tenant);
+        let clients = state.tenants.get(&*Purpose::Client.queue(tenant));
+        let used = decisions.into_iter().chain(clients).map(|it| it.used);
+        let suspended = decisions.is_some_and(|it| it.breaker.is_open(Instant::now()));
+        used.reduce(Usage::and)
+            .map(|used| Usage { suspended, ..used })
     }
 
     /// Why a decision by this component would be refused now.
@@ -210,9 +205,15 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `name` is the queue's.
-    fn push(&self, name: &str, tenant: &str, job: Job) -> Result<(), (CallError, Box<dyn Reads>)> {
+    fn push(
+        &self,
+        tenant: &str,
+        purpose: Purpose,
+        job: Job,
+    ) -> Result<(), (CallError, Box<dyn Reads>)> {
         let now = Instant::now();
+        let queue = purpose.queue(tenant);
+        let name = &*queue;
         let mut state = self.lock();
         let state = &mut *state;
         if state.closed || state.waiting >= QUEUE_LIMIT {
@@ -239,7 +240,7 @@ impl Shared {
             tenant.used.refused += 1;
             return Err((CallError::Suspended(reason), job.reads));
         }
-        if tenant.jobs.len() >= TENANT_QUEUE_LIMIT {
+        if tenant.jobs.len() >= purpose.limit() {
             tenant.used.refused += 1;
             return Err((CallError::Overloaded, job.reads));
         }

@@ -92,6 +92,15 @@ impl Answer {
         }
     }
 
+    /// As the answer to a call: what would be published, `true`, or why not.
+    pub(crate) fn spoken(self) -> Result<String, Refusal> {
+        match self.verdict {
+            PublishVerdict::Allow => Ok("true".to_owned()),
+            PublishVerdict::Rewrite(payload) => Ok(payload),
+            PublishVerdict::Deny(refusal) => Err(refusal),
+        }
+    }
+
     fn rewrite(payload: String) -> Self {
         Self::of(PublishVerdict::Rewrite(payload))
     }

@@ -12,22 +12,25 @@
 //! `hook` is `login`, `join`, `publish` (where it says nothing), `presence` or `any`;
 //! `only` is the one user or room to misbehave for; the rest are settings of the mode.
 //! Whatever is not named so is allowed. The modes are listed in `faults.rs` (those that
-//! a limit has to end), `sights.rs` (what a policy can see) and `answers.rs` (odd answers).
+//! a limit has to end), `sights.rs` (what a policy can see) and `answers.rs` (odd answers);
+//! what clients may call, in `calls.rs`.
 
 // What it calls are functions that the bindings generate.
 #![allow(missing_docs, unsafe_code, reason = "generated bindings")]
 
 wit_bindgen::generate!({
     path: "../../../wit",
-    world: "sschat:policy/policy",
+    world: "sschat:policy/policy-with-calls",
 });
 
 mod answers;
+mod calls;
 mod faults;
 mod order;
 mod sights;
 
 use answers::Answer;
+use exports::sschat::policy::calls::{Guest as Calls, Refusal};
 use exports::sschat::policy::hooks;
 use hooks::{Decision, Guest, Identity, LoginDecision, PublishDecision};
 use order::{Hook, Order};
@@ -49,6 +52,12 @@ impl Guest for Hostile {
 
     fn on_presence(who: Identity, rooms: Vec<String>) -> Vec<Decision> {
         each(Hook::Presence, &who, &rooms)
+    }
+}
+
+impl Calls for Hostile {
+    fn call(who: Identity, method: String, data: String) -> Result<String, Refusal> {
+        calls::answer(&who, &method, &data)
     }
 }
 

@@ -12,6 +12,7 @@ pub(crate) enum Hook {
     Join,
     Publish,
     Presence,
+    Call,
 }
 
 /// The order of one call.
@@ -70,7 +71,7 @@ impl Order {
     }
 }
 
-fn is_mode(name: &str) -> bool {
+pub(crate) fn is_mode(name: &str) -> bool {
     [faults::MODES, sights::MODES, answers::MODES]
         .iter()
         .any(|modes| modes.contains(&name))

@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
 
 pub mod app;
+pub mod body;
 pub mod browser;
 pub mod chat;
 pub mod command;
@@ -21,8 +22,10 @@ pub mod redis;
 pub mod rest;
 pub mod schema;
 pub mod token;
+pub mod webhook;
 
 pub use app::App;
+pub use body::Body;
 pub use chat::Chat;
 pub use command::Terminal;
 pub use deadline::within;
@@ -30,3 +33,4 @@ pub use host::{Host, Options};
 pub use raw::{Frame, RawSocket};
 pub use redis::Redis;
 pub use rest::{Answer, Rest};
+pub use webhook::{EventStream, Receiver};

@@ -1,17 +1,22 @@
 //! The one file that chooses implementations and joins the parts into a host.
 
 mod broker;
+mod events;
 mod figures;
 mod history;
 mod stores;
+mod terms;
 
 use crate::backend::RoomBackend;
 use crate::broker::{Broker, Channels};
 use crate::cli::{COMPILE, RuntimeArgs};
 use crate::config::Config;
 use crate::desk::PolicyDesk;
+use crate::events::Events;
+use crate::feed::EventFeed;
 use crate::fetch::Fetcher;
 use crate::http::rooms::Backend;
+use crate::http::streams::{Fate, Relay};
 use crate::http::upgrade::{self, Adopt, Upgraded};
 use crate::http::{Bound, Parts, Server};
 use crate::manifest::Manifest;
@@ -31,6 +36,8 @@ use crate::wasm::authority::AuthorityPool;
 use crate::wasm::engine::{EngineSettings, Engines};
 use crate::wasm::policy::{PolicyPool, Workshop};
 use anyhow::{Context, bail};
+use bytes::Bytes;
+use futures::future::BoxFuture;
 use sschat_history::History;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -64,6 +71,7 @@ pub struct App {
     state: Arc<dyn Store>,
     broker: Arc<dyn Broker>,
     history: Option<Arc<dyn History>>,
+    events: Arc<Events>,
 }
 
 impl App {
@@ -98,7 +106,9 @@ impl App {
             backend,
             broker,
             history,
+            events,
             counted,
+            post,
         } = join(&policy, &label, config, &stores)?;
         let shards = Arc::new(shards);
         let figures = figures::Sources {
@@ -106,6 +116,7 @@ impl App {
             policy: Arc::clone(&policy),
             commits: stores.commit_latencies(),
             history: counted,
+            events: Arc::clone(&events),
         };
         let server = Server::new(Parts {
             routes: mount::routes(manifest, &mounts),
@@ -114,12 +125,14 @@ impl App {
             origins: config.origins.clone(),
             compression: config.compression,
             adopt: Arc::new(Door(Arc::clone(&shards))),
+            relay: Arc::new(SideDoor(post)),
             debug_endpoints: config.debug_endpoints,
             readiness: stores.readiness(),
             desk,
             figures: figures.figures(),
             local_metrics: config.metrics_listen.is_none(),
             backend,
+            feed: Arc::new(EventFeed(Arc::clone(&events))),
         })?;
         Ok(Self {
             name: manifest.name.clone(),
@@ -130,6 +143,7 @@ impl App {
             state,
             broker,
             history,
+            events,
         })
     }
 
@@ -171,7 +185,9 @@ impl App {
     pub async fn serve(self, bound: Bound, stop: impl Future<Output = ()>, drain: Duration) {
         self.server.start_sweeps();
         self.policy.start_refreshing();
+        self.events.wake();
         let (begin, begun) = tokio::sync::oneshot::channel();
+        let events = Arc::clone(&self.events);
         let shards = Arc::clone(&self.shards);
         let drained = tokio::spawn(async move {
             let _ = begun.await;
@@ -179,6 +195,7 @@ impl App {
         });
         let stop = async {
             stop.await;
+            events.end();
             let _ = begin.send(());
         };
         let left = bound.serve(self.server.clone(), stop, drain).await;
@@ -189,6 +206,7 @@ impl App {
             tracing::error!(%error, "the shards did not end in order");
         }
         self.broker.close().await;
+        self.events.close().await;
         if let Some(history) = self.history
             && let Err(error) = history.close().await
         {
@@ -206,6 +224,7 @@ impl Adopt for Door {
         let endpoint = match upgraded.endpoint {
             upgrade::Endpoint::Polling { format } => node::Endpoint::Polling(format),
             upgrade::Endpoint::Centrifuge { format } => node::Endpoint::Centrifuge(format),
+            upgrade::Endpoint::Streaming(streaming) => node::Endpoint::Streaming(streaming),
             upgrade::Endpoint::Echo => node::Endpoint::Echo,
         };
         let opening = Opening {
@@ -219,6 +238,25 @@ impl Adopt for Door {
             },
         };
         self.0.adopt(upgraded.stream, upgraded.read, opening);
+    }
+}
+
+/// Where goes what clients say by requests of their own.
+struct SideDoor(Post);
+
+impl Relay for SideDoor {
+    fn host(&self) -> &str {
+        self.0.host()
+    }
+
+    fn say<'a>(&'a self, session: &'a str, frame: Bytes) -> BoxFuture<'a, Fate> {
+        Box::pin(async move {
+            match self.0.say(session, frame).await {
+                node::Fate::Taken => Fate::Taken,
+                node::Fate::Unknown => Fate::Unknown,
+                node::Fate::Crowded => Fate::Crowded,
+            }
+        })
     }
 }
 
@@ -287,7 +325,9 @@ struct Joined {
     backend: Arc<dyn Backend>,
     broker: Arc<dyn Broker>,
     history: Option<Arc<dyn History>>,
+    events: Arc<Events>,
     counted: Arc<HistoryFigures>,
+    post: Post,
 }
 
 /// Joins policy, broker and shards.
@@ -300,22 +340,31 @@ fn join(
     let settings = &config.socket;
     let prepared = Prepared::new(settings.shards).context("cannot make event queues")?;
     let post = Post::new(prepared.handles());
-    let channels = Arc::new(Channels::new(settings.shards));
+    let counted = Arc::new(HistoryFigures::default());
+    let state = stores.redis(label);
+    let keeping = broker::keeping(config, state, &post, &counted, policy)?;
+    let history = keeping.as_ref().map(|it| Arc::clone(&it.history));
+    let events = events::open(config, history.clone(), policy)?;
+    let channels = Channels::new(settings.shards).with_events(Arc::clone(&events));
+    let channels = Arc::new(channels);
     let reach = Reach {
         post: post.clone(),
         channels: Arc::clone(&channels),
     };
     let grants = StandingGrants::start(Arc::clone(policy), Arc::new(reach));
     stores.listen(label, Arc::clone(&grants) as Arc<dyn ChangeListener>);
-    let counted = Arc::new(HistoryFigures::default());
+    // After the grants, by whom what was learned of a tenant ends.
+    stores.listen(label, Arc::clone(&events) as Arc<dyn ChangeListener>);
     let joined = (post.clone(), Arc::clone(&channels));
-    let (broker, history) = broker::open(config, stores.redis(label), joined, &counted)?;
+    let told = post.clone();
+    let broker = broker::open(config, state, joined, keeping, policy)?;
     let farewell = Arc::clone(&broker);
     let backend = Arc::new(RoomBackend {
         policy: Arc::clone(policy),
         broker: Arc::clone(&broker),
         channels: Arc::clone(&channels),
         post: post.clone(),
+        events: Arc::clone(&events),
         limit: settings.message_limit,
     });
     let sessions = node::Settings {
@@ -349,7 +398,9 @@ fn join(
         backend,
         broker: farewell,
         history,
+        events,
         counted,
+        post: told,
     })
 }
 

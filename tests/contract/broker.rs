@@ -61,6 +61,7 @@ fn alone() -> Host<MemoryBroker<Ear>> {
     let (ear, heard) = mpsc::unbounded_channel();
     let ear = Ear(ear);
     let keeping = Keeping {
+        terms: None,
         history: Arc::new(MemoryHistory::new(1 << 20, system_clock())),
         retention: RETENTION,
         receipts: Arc::new(Receipts::new(ear.clone())),
@@ -98,7 +99,8 @@ impl<B: Broker> Host<B> {
         let said = Said {
             message,
             from: &"u".into(),
-            client: None,
+            by: None,
+            tags: None,
             key,
         };
         let channel = self.channels.get("t", room);

@@ -6,12 +6,14 @@
 // A failed expectation is how a test answers.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod asyncapi;
 mod autobahn;
 mod bad_input;
 mod centrifuge;
 mod codes;
 mod command_line;
 mod deploy;
+mod events;
 mod history;
 mod hosts;
 mod layering;

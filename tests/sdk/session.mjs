@@ -1,14 +1,15 @@
-// The official SDK against a running host: `node session.mjs HOST FOLDER json|protobuf`, where FOLDER holds its
-// `node_modules`. Ends with status 0 when everything happened as expected.
+// The official SDK against a running host: `node session.mjs HOST FOLDER json|protobuf websocket|http_stream|sse`, where
+// FOLDER holds its `node_modules`. Ends with status 0 when everything happened as expected.
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { createRequire } from 'node:module';
 
-const [host, folder, format] = process.argv.slice(2);
+const [host, folder, format, transport] = process.argv.slice(2);
 const require = createRequire(`${folder}/`);
 const protobuf = format === 'protobuf';
 const { Centrifuge } = require(protobuf ? 'centrifuge/build/protobuf' : 'centrifuge');
 const websocket = require('ws');
+const { EventSource } = require('eventsource');
 
 // In Protobuf payloads are bytes; the members' common language is JSON.
 const pack = (value) => (protobuf ? new TextEncoder().encode(JSON.stringify(value)) : value);
@@ -49,19 +50,36 @@ const sign = (claims, secret) => {
 };
 const now = () => Math.floor(Date.now() / 1000);
 
-// The connections, the newest last: to break them.
-const sockets = [];
+// What breaks the connections, the newest last.
+const breakers = [];
 class Socket extends websocket {
   constructor(...options) {
     super(...options);
-    sockets.push(this);
+    breakers.push(() => this.terminate());
+  }
+}
+// The requests that last as long as a connection.
+const stream = (url, options) => {
+  const line = new AbortController();
+  if (String(url).includes('/connection/')) breakers.push(() => line.abort(new Error('the network breaks')));
+  return fetch(url, { ...options, signal: AbortSignal.any([options.signal, line.signal].filter(Boolean)) });
+};
+class Events extends EventSource {
+  constructor(url, options) {
+    super(url, { ...options, fetch: stream });
   }
 }
 
 const opened = [];
 const client = (app, options) => {
-  const made = new Centrifuge(`ws://${host}/connection/websocket?app=${app.app_id}`, {
+  const at = (scheme) => `${scheme}://${host}/connection/${transport}?app=${app.app_id}`;
+  const endpoint = transport === 'websocket' ? at('ws') : [{ transport, endpoint: at('http') }];
+  const made = new Centrifuge(endpoint, {
     websocket: Socket,
+    emulationEndpoint: `http://${host}/emulation`,
+    fetch: stream,
+    readableStream: ReadableStream,
+    eventsource: Events,
     minReconnectDelay: 50,
     ...options,
   });
@@ -179,7 +197,7 @@ const strangers = async () => {
 
   // The network breaks: the SDK comes back by itself, and misses nothing.
   const back = listen(inB, 'subscribed');
-  sockets.at(-1).terminate();
+  breakers.at(-1)();
   for (let n = 0; n < 20; n += 1) await inA.publish(pack(n));
   const { recovered, wasRecovering } = await back.next('Ben comes back');
   assert.deepEqual([recovered, wasRecovering], [true, true]);

@@ -5,7 +5,7 @@ use crate::name::Name;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
-use sschat_domain::signing::Tokens;
+use sschat_domain::access::{About, Bearing};
 use sschat_jws::Malformed;
 use std::collections::BTreeMap;
 
@@ -19,6 +19,8 @@ const CHANNELS_LIMIT: usize = 128;
 /// learns nothing.
 pub(crate) const INVALID: Refusal = refusal("invalid_token", "The token is not valid.");
 
+const REVOKED: Refusal = refusal("token_revoked", "The token was revoked.");
+
 const EXPIRED: Refusal = refusal("token_expired", "The token has expired.");
 
 /// What every token may say.
@@ -30,8 +32,6 @@ pub struct Common {
     iat: Option<f64>,
     iss: Option<String>,
     aud: Option<Audience>,
-    // Read so that it has the form that the RFC gives it.
-    #[allow(dead_code, reason = "it identifies the token to whoever made it")]
     jti: Option<String>,
     /// What is shown to others, of whoever presents it.
     pub info: Option<Box<RawValue>>,
@@ -100,14 +100,27 @@ impl Common {
         }
     }
 
-    /// Holds `iss` and `aud` against what the tenant wants, and `exp`, `nbf` and `iat`
-    /// against the clock, which is read only if one of them is there. Returns when the
-    /// token ends.
+    /// Which token it is, about somebody of this name.
+    #[must_use]
+    pub fn about<'a>(&'a self, user: &'a Name) -> About<'a> {
+        About {
+            user: user.id(),
+            // A registered user is looked up by id alone.
+            name: user.bare().unwrap_or_default(),
+            jti: self.jti.as_deref(),
+        }
+    }
+
+    /// Holds `iss` and `aud` against what the tenant wants, `jti` and `iat` against what it
+    /// revoked, and `exp`, `nbf` and `iat` against the clock, which is read only if one of
+    /// them is there. Returns when the token ends.
     ///
     /// # Errors
     ///
-    /// Where it was made by or for somebody else, has expired or is not valid yet.
-    pub fn check(&self, tokens: &Tokens, clock: &impl Clock) -> Result<Option<u64>, Refusal> {
+    /// Where it was made by or for somebody else, was revoked, has expired or is not valid
+    /// yet. Of a token that does not say when it was made the worst is assumed.
+    pub fn check(&self, bearing: &Bearing, clock: &impl Clock) -> Result<Option<u64>, Refusal> {
+        let tokens = &bearing.tokens;
         let issued = tokens.issuer.is_none() || self.iss == tokens.issuer;
         let meant = tokens
             .audience
@@ -119,6 +132,13 @@ impl Common {
             });
         if !issued || !meant {
             return Err(INVALID);
+        }
+        let old = bearing.issued_before.is_some_and(|before| {
+            // Exact up to 2⁵³, far beyond any date.
+            self.iat.is_none_or(|made| made < before as f64)
+        });
+        if bearing.revoked || old {
+            return Err(REVOKED);
         }
         if self.exp.is_none() && self.nbf.is_none() && self.iat.is_none() {
             return Ok(None);

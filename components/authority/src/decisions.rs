@@ -6,8 +6,10 @@
 use crate::name::Name;
 use crate::pass;
 use sschat_domain::access::{self, Components};
+use sschat_domain::events::{self, Events};
 use sschat_domain::membership::Pair;
-use sschat_domain::record::{Component, Rule};
+use sschat_domain::record::{Component, Rule, Secret};
+use sschat_domain::settings::History;
 use sschat_domain::{ApiKey, AppId, Error, Page, Read, RoomId, key, tenant};
 
 pub use crate::login::{Credential, Login, log_in};
@@ -76,6 +78,7 @@ const NOT_VISIBLE: Refusal = refusal("not_visible", "The two users share no room
 const UNKNOWN_KEY: Refusal = refusal("unknown_key", "There is no such API key.");
 const UNKNOWN_APP: Refusal = refusal("unknown_app", "There is no such app.");
 const NO_KEY_SERVER: Refusal = refusal("no_key_server", "The app names no key server.");
+const NO_EVENTS: Refusal = refusal("no_events", "The app wants to be told nothing.");
 const UNKNOWN_ROOM: Refusal = refusal("unknown_room", "There is no such room.");
 
 /// One page of the rooms that `who` is subscribed to.
@@ -186,6 +189,34 @@ pub async fn has_room<S: Read>(store: &S, tenant: &str, room: &str) -> Result<()
     if has { Ok(()) } else { Err(UNKNOWN_ROOM) }
 }
 
+/// What holds in a room of the tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Terms {
+    /// Bytes of a message at most.
+    pub message_size: Option<u32>,
+    /// How much of it is kept.
+    pub history: History,
+}
+
+/// What holds in a room of the tenant: of the room's and the key's settings the room's count.
+///
+/// # Errors
+///
+/// Where there is no such tenant.
+pub async fn terms_of<S: Read>(store: &S, tenant: &str, room: &str) -> Result<Terms, Refusal> {
+    let tenant: AppId = tenant.parse().map_err(|_| UNKNOWN_APP)?;
+    let found = access::terms(store, tenant, room.parse().ok()).await?;
+    let (settings, of_room) = found.ok_or(UNKNOWN_APP)?;
+    let (history, room) = (settings.history, of_room.history);
+    Ok(Terms {
+        message_size: settings.limits.message_size,
+        history: History {
+            size: room.size.or(history.size),
+            age: room.age.or(history.age),
+        },
+    })
+}
+
 /// Where the tenant's key server tells its public keys, and at which key they are kept.
 ///
 /// # Errors
@@ -198,6 +229,16 @@ pub async fn keys_of<S: Read>(store: &S, tenant: &str) -> Result<KeyServer, Refu
         url: url.ok_or(NO_KEY_SERVER)?,
         keep_at: key::key_set(tenant),
     })
+}
+
+/// What the tenant's backend wants to be told, and the secrets that sign it.
+///
+/// # Errors
+///
+/// Where it wants nothing.
+pub async fn events_of<S: Read>(store: &S, tenant: &str) -> Result<(Events, Vec<Secret>), Refusal> {
+    let tenant: AppId = tenant.parse().map_err(|_| UNKNOWN_APP)?;
+    events::in_effect(store, tenant).await?.ok_or(NO_EVENTS)
 }
 
 /// What the tenant uploaded.

@@ -20,6 +20,7 @@ mod bindings {
 use crate::decisions::{self, Clock, Identity};
 use bindings::exports::sschat::policy::decisions::Guest;
 use bindings::sschat::policy::{clock, state, types};
+use sschat_domain::events::Kind;
 use sschat_domain::{Error, Read};
 use std::future::Future;
 use std::pin::pin;
@@ -43,6 +44,13 @@ impl Guest for Authority {
             expires: login.expires,
             info: login.info,
             channels: login.channels,
+            limits: types::Limits {
+                channels: login.limits.channels,
+                message_size: login.limits.message_size,
+                queue_size: login.limits.queue_size,
+                channel_length: login.limits.channel_length,
+                commands_per_second: login.limits.commands_per_second,
+            },
         })
     }
 
@@ -87,6 +95,15 @@ impl Guest for Authority {
         run(decisions::has_room(&State, &tenant, &room))
     }
 
+    fn terms_of(tenant: String, room: String) -> Result<types::Terms, types::Refusal> {
+        let terms = run(decisions::terms_of(&State, &tenant, &room))?;
+        Ok(types::Terms {
+            message_size: terms.message_size,
+            history_size: terms.history.size,
+            history_age: terms.history.age,
+        })
+    }
+
     fn tenant_of_key(api_key: String) -> Result<String, types::Refusal> {
         let tenant = run(decisions::tenant_of_key(&State, &api_key))?;
         Ok(tenant.to_string())
@@ -100,6 +117,20 @@ impl Guest for Authority {
         })
     }
 
+    fn events_of(tenant: String) -> Result<types::EventSettings, types::Refusal> {
+        let (events, secrets) = run(decisions::events_of(&State, &tenant))?;
+        let secrets = secrets.iter().map(|secret| secret.expose().to_owned());
+        Ok(types::EventSettings {
+            kinds: events
+                .kinds
+                .into_iter()
+                .map(types::EventKind::from)
+                .collect(),
+            url: events.url,
+            secrets: secrets.collect(),
+        })
+    }
+
     fn policies_of(tenant: String) -> Result<types::Policies, types::Refusal> {
         let policies = run(decisions::policies_of(&State, &tenant))?;
         Ok(types::Policies {
@@ -107,6 +138,20 @@ impl Guest for Authority {
             candidate: policies.candidate.map(types::StoredPolicy::from),
             configuration: policies.configuration,
         })
+    }
+}
+
+impl From<Kind> for types::EventKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Connect => Self::Connect,
+            Kind::Disconnect => Self::Disconnect,
+            Kind::Join => Self::Join,
+            Kind::Leave => Self::Leave,
+            Kind::Occupied => Self::Occupied,
+            Kind::Vacated => Self::Vacated,
+            Kind::Published => Self::Published,
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use crate::name::Name;
 use crate::proof::verify;
 use sschat_domain::access;
 use sschat_domain::record::{App, Rule};
+use sschat_domain::settings::{Limits, Settings};
 use sschat_domain::{AppId, Read};
 use sschat_jws::Unverified;
 
@@ -32,6 +33,8 @@ pub struct Login {
     /// The rooms that the token names. Each is asked about like one that a session
     /// names itself.
     pub channels: Vec<String>,
+    /// What the tenant holds its sessions to.
+    pub limits: Limits,
 }
 
 const TOKEN_REQUIRED: Refusal = refusal(
@@ -67,20 +70,21 @@ async fn by_pointer<S: Read>(store: &S, user: &str) -> Result<Login, Refusal> {
     let user = user.parse().map_err(|_| UNKNOWN_USER)?;
     let tenant = access::tenant_of_user(store, user).await?;
     let tenant = tenant.ok_or(UNKNOWN_USER)?;
-    let (Some(app), true) = access::app_and_user(store, tenant, user).await? else {
+    let (standing, settings) = access::reception(store, tenant, Some(user)).await?;
+    let (Some(app), true) = (standing.app, standing.registered) else {
         return Err(UNKNOWN_USER);
     };
-    without_token(&app, tenant, Name::Id(user))
+    without_token((&app, settings), tenant, Name::Id(user))
 }
 
 /// As [`by_pointer`]; with the rule `open` any name will do.
 async fn by_name<S: Read>(store: &S, app: &str, user: &str) -> Result<Login, Refusal> {
     let user = Name::parse(user).ok_or(UNKNOWN_USER)?;
     let tenant = app.parse().map_err(|_| UNKNOWN_USER)?;
-    let standing = access::standing(store, tenant, user.id()).await?;
+    let (standing, settings) = access::reception(store, tenant, user.id()).await?;
     match standing.app {
         Some(app) if standing.registered || standing.rule == Rule::Open => {
-            without_token(&app, tenant, user)
+            without_token((&app, settings), tenant, user)
         }
         _ => Err(UNKNOWN_USER),
     }
@@ -89,15 +93,21 @@ async fn by_name<S: Read>(store: &S, app: &str, user: &str) -> Result<Login, Ref
 /// Without any name, which the rule `open` allows.
 async fn anonymously<S: Read>(store: &S, app: &str) -> Result<Login, Refusal> {
     let tenant = app.parse().map_err(|_| NO_CREDENTIAL)?;
-    let standing = access::standing(store, tenant, None).await?;
+    let (standing, settings) = access::reception(store, tenant, None).await?;
     match standing.app {
-        Some(app) if standing.rule == Rule::Open => without_token(&app, tenant, Name::ANONYMOUS),
+        Some(app) if standing.rule == Rule::Open => {
+            without_token((&app, settings), tenant, Name::ANONYMOUS)
+        }
         _ => Err(NO_CREDENTIAL),
     }
 }
 
-fn without_token(app: &App, tenant: AppId, user: Name) -> Result<Login, Refusal> {
-    if app.require_token {
+fn without_token(
+    (app, settings): (&App, Settings),
+    tenant: AppId,
+    user: Name,
+) -> Result<Login, Refusal> {
+    if settings.require_token.unwrap_or(app.require_token) {
         return Err(TOKEN_REQUIRED);
     }
     let who = Identity { tenant, user };
@@ -106,6 +116,7 @@ fn without_token(app: &App, tenant: AppId, user: Name) -> Result<Login, Refusal>
         expires: None,
         info: None,
         channels: Vec::new(),
+        limits: settings.limits,
     })
 }
 
@@ -122,14 +133,14 @@ async fn by_token<S: Read>(
     // that secret has verified it.
     let tenant = token_tenant(&claims, app)?;
     let subject = common.subject().ok_or(INVALID)?;
-    let bearing = access::bearing(store, tenant, subject.id()).await?;
+    let bearing = access::bearing(store, tenant, common.about(&subject)).await?;
     let bearing = bearing.ok_or(INVALID)?;
     verify(store, tenant, &unverified, &bearing).await?;
     let open = bearing.rule == Rule::Open;
     if !open && subject.id().is_none() {
         return Err(INVALID);
     }
-    let expires = common.check(&bearing.tokens, clock)?;
+    let expires = common.check(&bearing, clock)?;
     let repeated = user.is_none_or(|user| Name::parse(user).as_ref() == Some(&subject));
     if !(bearing.registered || open) || !repeated {
         return Err(UNKNOWN_USER);
@@ -144,6 +155,7 @@ async fn by_token<S: Read>(
         expires,
         info,
         channels: claims.channels()?,
+        limits: bearing.settings.limits,
     })
 }
 

@@ -39,6 +39,15 @@ impl Name {
             Self::Bare(_) => None,
         }
     }
+
+    /// The name that a connection gave itself, where it has not the form of an id.
+    #[must_use]
+    pub fn bare(&self) -> Option<&str> {
+        match self {
+            Self::Id(_) => None,
+            Self::Bare(name) => Some(name),
+        }
+    }
 }
 
 impl fmt::Display for Name {

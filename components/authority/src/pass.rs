@@ -34,16 +34,17 @@ pub(crate) async fn admits<S: Read>(
     pass: Pass<'_>,
 ) -> Result<Joined, Refusal> {
     let token = Unverified::parse(pass.token)?;
-    let bearing = access::bearing(store, who.tenant, who.user.id()).await?;
+    // What it says is believed only once it is verified.
+    let (claims, common): (PassClaims, Common) = (token.claims()?, token.claims()?);
+    let bearing = access::bearing(store, who.tenant, common.about(&who.user)).await?;
     let bearing = bearing.ok_or(UNKNOWN_USER)?;
     verify(store, who.tenant, &token, &bearing).await?;
-    let (claims, common): (PassClaims, Common) = (token.claims()?, token.claims()?);
     let client = claims.client.as_deref().filter(|client| !client.is_empty());
     let meant = client.is_none_or(|client| client == pass.client);
     if claims.channel != room || !common.is_about(&who.user) || !meant {
         return Err(INVALID);
     }
-    let expires = common.check(&bearing.tokens, clock)?;
+    let expires = common.check(&bearing, clock)?;
     let open = bearing.rule == Rule::Open;
     if !bearing.registered && !open {
         return Err(UNKNOWN_USER);

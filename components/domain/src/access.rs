@@ -4,41 +4,19 @@ use crate::id::{AppId, RoomId, UserId};
 use crate::key;
 use crate::kv::{Error, Read, decode_counter};
 use crate::membership::Pair;
-use crate::record::{App, Component, Member, Place, Pointer, Policy, Rule, Secret, decode_at};
+use crate::record::{Component, Member, Place, Pointer, Policy, Rule, decode_at};
 use crate::roster::{Page, Roster, cursor, first_slot};
-use crate::signing::{self, Tokens};
+use crate::signing::Tokens;
+
+mod reception;
+
+pub use reception::{About, Bearing, Standing, bearing, reception, standing, terms};
 
 /// The most slots in one page of [`rooms`], and in one step of [`shared_rooms`].
 pub const SLOTS_PER_STEP: u64 = 100;
 
 /// The most rooms that [`shared_rooms`] names.
 pub const SHARED_ROOMS: usize = 16;
-
-/// What a login is judged by.
-#[derive(Debug, Clone)]
-pub struct Standing {
-    /// The tenant's record, if it exists.
-    pub app: Option<App>,
-    /// Whether the tenant has the user; not so where none was asked for.
-    pub registered: bool,
-    /// The tenant's rule.
-    pub rule: Rule,
-}
-
-/// What a token is judged by.
-#[derive(Debug, Clone)]
-pub struct Bearing {
-    /// The tenant's record.
-    pub app: App,
-    /// Whether the tenant has the user; not so where none was asked for.
-    pub registered: bool,
-    /// The tenant's rule.
-    pub rule: Rule,
-    /// The secrets that count.
-    pub secrets: Vec<Secret>,
-    /// What else the tenant wants of tokens.
-    pub tokens: Tokens,
-}
 
 /// The components that a tenant uploaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,74 +37,6 @@ pub async fn tenant_of_user<S: Read>(store: &S, user: UserId) -> Result<Option<A
     let values = store.get_many(std::slice::from_ref(&key)).await?;
     let pointer: Option<Pointer> = decode_at(&key, values.first().and_then(Option::as_deref))?;
     Ok(pointer.map(|pointer| pointer.tenant))
-}
-
-/// The tenant's record, if it exists, and whether it has this user.
-///
-/// # Errors
-///
-/// A failing store, or a record of a newer version.
-pub async fn app_and_user<S: Read>(
-    store: &S,
-    tenant: AppId,
-    user: UserId,
-) -> Result<(Option<App>, bool), Error> {
-    let keys = [key::app(tenant), key::user(tenant, user)];
-    let values = Values::read(store, &keys).await?;
-    let app = decode_at(&keys[0], values.get(0))?;
-    Ok((app, values.get(1).is_some()))
-}
-
-/// As [`app_and_user`], with the tenant's rule; `user` is `None` for a name that no
-/// registered user can have.
-///
-/// # Errors
-///
-/// A failing store, or a record of a newer version.
-pub async fn standing<S: Read>(
-    store: &S,
-    tenant: AppId,
-    user: Option<UserId>,
-) -> Result<Standing, Error> {
-    let mut keys = vec![key::app(tenant), key::policy(tenant)];
-    keys.extend(user.map(|user| key::user(tenant, user)));
-    let values = Values::read(store, &keys).await?;
-    Ok(Standing {
-        app: decode_at(&keys[0], values.get(0))?,
-        registered: values.get(2).is_some(),
-        rule: rule(&keys[1], values.get(1))?,
-    })
-}
-
-/// What a token of this user is judged by, or `None` where the tenant does not exist.
-///
-/// # Errors
-///
-/// A failing store, or a record of a newer version.
-pub async fn bearing<S: Read>(
-    store: &S,
-    tenant: AppId,
-    user: Option<UserId>,
-) -> Result<Option<Bearing>, Error> {
-    let mut keys = vec![key::app(tenant), key::policy(tenant), key::tokens(tenant)];
-    keys.extend(signing::secret_keys(tenant));
-    keys.extend(user.map(|user| key::user(tenant, user)));
-    let values = Values::read(store, &keys).await?;
-    let Some(app) = decode_at::<App>(&keys[0], values.get(0))? else {
-        return Ok(None);
-    };
-    let places = 3..3 + signing::PLACES as usize;
-    let tokens: Option<Tokens> = decode_at(&keys[2], values.get(2))?;
-    Ok(Some(Bearing {
-        registered: values.get(places.end).is_some(),
-        rule: rule(&keys[1], values.get(1))?,
-        secrets: match values.0.get(places.clone()) {
-            Some(values) => signing::valid(&app, &keys[places], values)?,
-            None => Vec::new(),
-        },
-        tokens: tokens.unwrap_or_default(),
-        app,
-    }))
 }
 
 /// Where the tenant's key server tells its public keys, if it has one.

@@ -180,11 +180,29 @@ digest! {
     ComponentDigest
 }
 
-impl Part for KeyDigest {
-    fn write(&self, key: &mut Vec<u8>) {
-        let mut text = [0; 64];
-        write_hex(&self.0, &mut text);
-        key.extend_from_slice(&text);
+digest! {
+    /// The SHA-256 digest of a token's `jti`.
+    TokenDigest
+}
+
+macro_rules! digest_in_key {
+    ($($name:ident)*) => {$(
+        impl Part for $name {
+            fn write(&self, key: &mut Vec<u8>) {
+                let mut text = [0; 64];
+                write_hex(&self.0, &mut text);
+                key.extend_from_slice(&text);
+            }
+        }
+    )*};
+}
+digest_in_key!(KeyDigest TokenDigest);
+
+impl TokenDigest {
+    /// The digest of this `jti`, which may be any text.
+    #[must_use]
+    pub fn of(jti: &str) -> Self {
+        Self(Sha256::digest(jti.as_bytes()).into())
     }
 }
 

@@ -4,7 +4,7 @@
 //! unfinished removals belong to no tenant and lie under `index/`. Ids can't hold
 //! a `/`, so no two kinds of record can meet.
 
-use crate::id::{AppId, KeyDigest, RoomId, UserId};
+use crate::id::{AppId, KeyDigest, RoomId, TokenDigest, UserId};
 
 /// Room for every key of rooms, users and members, so that none is moved while it grows.
 const USUAL: usize = 128;
@@ -120,16 +120,68 @@ pub(crate) fn rotations(tenant: AppId) -> String {
     join!(tenant, "/secrets")
 }
 
+/// What the tenant chose for its sessions and rooms.
+pub(crate) fn settings(tenant: AppId) -> String {
+    join!(tenant, "/settings")
+}
+
+/// What the tenant chose for one room.
+pub(crate) fn room_settings(tenant: AppId, room: RoomId) -> String {
+    join!(tenant, "/settings/room/", room)
+}
+
 /// What the tenant wants of tokens.
 #[must_use]
 pub fn tokens(tenant: AppId) -> String {
     join!(tenant, "/tokens")
 }
 
+/// What the tenant's backend wants to be told.
+#[must_use]
+pub fn events(tenant: AppId) -> String {
+    join!(tenant, "/events")
+}
+
+/// What signs the events that the tenant's backend is told.
+#[must_use]
+pub fn event_secrets(tenant: AppId) -> String {
+    join!(tenant, "/events/secrets")
+}
+
 /// What the tenant's key server told: its address in a line, then JSON text. No record.
 #[must_use]
 pub fn key_set(tenant: AppId) -> String {
     join!(tenant, "/tokens/keys")
+}
+
+/// From when on tokens count that were made for this tenant.
+pub(crate) fn revoked_all(tenant: AppId) -> String {
+    join!(tenant, "/revoked")
+}
+
+/// From when on tokens of a registered user count.
+pub(crate) fn revoked_user(tenant: AppId, user: UserId) -> String {
+    join!(tenant, "/revoked/user/", user)
+}
+
+/// As [`revoked_user`], of somebody who is no registered user. Names hold no `/`.
+pub(crate) fn revoked_name(tenant: AppId, name: &str) -> String {
+    join!(tenant, "/revoked/user/", name)
+}
+
+/// There while the token of this `jti` counts no more.
+pub(crate) fn revoked_token(tenant: AppId, jti: &TokenDigest) -> String {
+    join!(tenant, "/revoked/token/", *jti)
+}
+
+/// How many places for revocations were ever given out.
+pub(crate) fn revocations(tenant: AppId) -> String {
+    join!(tenant, "/revoked/count")
+}
+
+/// Which revocation has this place.
+pub(crate) fn revocation_place(tenant: AppId, place: u64) -> String {
+    join!(tenant, "/revoked/place/", place)
 }
 
 /// A part of an uploaded component.

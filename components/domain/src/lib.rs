@@ -13,13 +13,17 @@
 //! - [`membership`]: rooms ↔ users.
 //! - [`tenant`]: registration, authentication, creation of rooms and users.
 //! - [`policy`]: the rule and the components that a tenant chose.
+//! - [`settings`]: limits and history that a tenant chose.
 //! - [`signing`]: the secrets and public keys that user tokens are held against.
+//! - [`revocation`]: which of those tokens were taken back.
+//! - [`events`]: what a tenant's backend wants to be told.
 //! - [`upload`]: how such a component gets in.
 //! - [`removal`]: deletion in bounded steps that survive a crash.
 //! - [`access`]: read-only questions of the authority, with batched reads.
 
 pub mod access;
 mod doomed;
+pub mod events;
 pub mod id;
 pub mod key;
 pub mod kv;
@@ -29,8 +33,10 @@ pub mod memory;
 pub mod policy;
 pub mod record;
 pub mod removal;
+pub mod revocation;
 mod ring;
 pub mod roster;
+pub mod settings;
 mod settle;
 pub mod signing;
 pub mod tenant;

@@ -175,12 +175,15 @@ pub struct Doom {
     /// What is removed.
     pub target: Target,
     /// The last slot of the outer roster that is done; tenants only: uploads first
-    /// (by their numbers), then rooms, then users.
+    /// (by their numbers), then revocations (by their places), rooms, users.
     #[serde(default)]
     pub outer: u64,
     /// Whether the tenant's uploads are done.
     #[serde(default)]
     pub uploads_done: bool,
+    /// Whether what the tenant revoked is done.
+    #[serde(default)]
+    pub revocations_done: bool,
     /// Whether the tenant's rooms are done.
     #[serde(default)]
     pub rooms_done: bool,

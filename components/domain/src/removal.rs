@@ -11,7 +11,7 @@ use crate::id::{ApiKey, AppId, RoomId, UserId};
 use crate::kv::{BATCH, Error, Write};
 use crate::record::{App, Doom, DoomPlace, Named, Target, encode, load};
 use crate::roster::{Freed, Occupied, Peer, Roster, free};
-use crate::{doomed, key, policy, settle, signing, tenant};
+use crate::{doomed, events, key, policy, revocation, settle, signing, tenant};
 
 /// The most slots that one step cleans up. Each costs about four operations, so a
 /// step stays far below the time a request may take.
@@ -110,6 +110,7 @@ fn new_doom(tenant: AppId, target: Target) -> Doom {
         target,
         outer: 0,
         uploads_done: false,
+        revocations_done: false,
         rooms_done: false,
         inner: 0,
     }
@@ -141,13 +142,14 @@ async fn step<S: Write>(store: &S, place: u64, mut doom: Doom) -> Result<bool, E
             let side = room_side(tenant, room);
             let roster = Roster::rooms_of_tenant(tenant);
             let freed = Freed { roster, slot };
+            last.push(key::room_settings(tenant, room));
             side_step(store, &side, &mut doom, freed, last).await?
         }
         Target::User(user, slot) => {
             let side = user_side(tenant, user);
             let roster = Roster::users_of_tenant(tenant);
             let freed = Freed { roster, slot };
-            last.push(key::user_pointer(user));
+            last.extend(user_keys(tenant, user));
             side_step(store, &side, &mut doom, freed, last).await?
         }
     };
@@ -161,6 +163,11 @@ async fn step<S: Write>(store: &S, place: u64, mut doom: Doom) -> Result<bool, E
     // Another finished it meanwhile.
     store.delete(&doomed::item_key(place)).await?;
     Ok(true)
+}
+
+/// What goes with a user beside memberships.
+fn user_keys(tenant: AppId, user: UserId) -> [String; 2] {
+    [key::user_pointer(user), key::revoked_user(tenant, user)]
 }
 
 /// A room or a user that is being removed, seen from its memberships.
@@ -250,7 +257,7 @@ where
     Ok(emptied)
 }
 
-/// Cleans up one step of a tenant: uploads, then rooms, then users, then its rosters.
+/// Cleans up one step of a tenant: uploads, revocations, rooms, users, then its rosters.
 /// No slot is hinted at, for all rosters go.
 async fn tenant_step<S: Write>(
     store: &S,
@@ -265,19 +272,25 @@ async fn tenant_step<S: Write>(
         }
         (doom.uploads_done, doom.outer) = (true, 0);
     }
+    if !doom.revocations_done {
+        if !revocation::remove_step(store, tenant, &mut doom.outer, &mut budget).await? {
+            return Ok(false);
+        }
+        (doom.revocations_done, doom.outer) = (true, 0);
+    }
     let rooms = Roster::rooms_of_tenant(tenant);
     if !doom.rooms_done {
-        let none = |_: RoomId| None;
+        let theirs = |room: RoomId| [key::room_settings(tenant, room)];
         let side = |room| room_side(tenant, room);
-        if !owned_step(store, &rooms, doom, &mut budget, side, none).await? {
+        if !owned_step(store, &rooms, doom, &mut budget, side, theirs).await? {
             return Ok(false);
         }
         (doom.rooms_done, doom.outer, doom.inner) = (true, 0, 0);
     }
     let users = Roster::users_of_tenant(tenant);
-    let pointer = |user: UserId| Some(key::user_pointer(user));
+    let theirs = |user: UserId| user_keys(tenant, user);
     let side = |user| user_side(tenant, user);
-    if !owned_step(store, &users, doom, &mut budget, side, pointer).await? {
+    if !owned_step(store, &users, doom, &mut budget, side, theirs).await? {
         return Ok(false);
     }
     let Some(mut keys) = rooms.leftover(store, SLOTS_PER_STEP).await? else {
@@ -290,19 +303,22 @@ async fn tenant_step<S: Write>(
     keys.extend(policy::keys(tenant));
     keys.push(key::uploads(tenant));
     keys.extend(signing::keys(tenant));
+    keys.extend(revocation::keys(tenant));
+    keys.push(key::settings(tenant));
+    keys.extend(events::keys(tenant));
     keys.extend(last);
     store.delete_many(keys).await?;
     Ok(true)
 }
 
 /// Removes rooms or users of a tenant until the budget, counted in slots, is used up.
-async fn owned_step<S, O, P, E, F>(
+async fn owned_step<S, O, P, E, F, const N: usize>(
     store: &S,
     owned: &Roster<O>,
     doom: &mut Doom,
     budget: &mut u64,
     side_of: impl Fn(O) -> Side<P, E, F>,
-    pointer_of: impl Fn(O) -> Option<String>,
+    keys_of: impl Fn(O) -> [String; N],
 ) -> Result<bool, Error>
 where
     S: Write,
@@ -326,7 +342,7 @@ where
         let slots = owned.slots(store, number, number).await?;
         if let Some(Occupied { slot, .. }) = slots.first() {
             let mut last = vec![slot.id.record_key(doom.tenant), owned.slot_key(number)];
-            last.extend(pointer_of(slot.id));
+            last.extend(keys_of(slot.id));
             let side = side_of(slot.id);
             emptied = inner_step(store, &side, doom, budget, last, &mut keys).await?;
         }

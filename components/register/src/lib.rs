@@ -1,8 +1,9 @@
 //! `/api/register`: who is a tenant.
 //!
 //! Registers, shows and deletes API keys, and lets the host finish what a deletion
-//! left to do; rotates their secrets, and keeps what they want of user tokens
-//! ([`tokens`]). Who may register is the manifest's word (variables `registration`
+//! left to do; rotates their secrets, keeps what they want of user tokens ([`tokens`])
+//! and which of those they took back ([`revocation`], `/api/token`), and what they chose for
+//! their sessions and rooms ([`settings`], `/api/settings`). Who may register is the manifest's word (variables `registration`
 //! and `admin_token`). The rules of the data are `sschat-domain`'s.
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,8 @@ use sschat_domain::tenant::Tenant;
 use sschat_domain::{ApiKey, AppId, removal, tenant};
 use sschat_rest::{Answer, Host, Method, Outcome, Refusal, Request, Route};
 
+mod revocation;
+mod settings;
 mod tokens;
 
 use tokens::Wanted;
@@ -64,6 +67,12 @@ struct Swept {
 ///
 /// Why it is refused.
 pub async fn handle<H: Host>(host: &H, request: &Request) -> Outcome {
+    if request.path.starts_with("/api/token") {
+        return revocation::handle(host, request).await;
+    }
+    if request.path.starts_with("/api/settings") {
+        return settings::handle(host, request).await;
+    }
     let route = request.route("/api/register");
     match (route.map_err(|_| Refusal::NoSuchKey)?, request.method) {
         (Route::All, Method::Post) => register(host, request).await,

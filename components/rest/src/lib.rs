@@ -7,19 +7,25 @@
 //! which is `sschat-domain`, and any log line but a failing store's, so that an API
 //! key can't end up in one.
 
+mod address;
 mod answer;
 mod auth;
 mod query;
 mod refusal;
 mod request;
+mod revocation;
+mod settings;
 #[cfg(target_family = "wasm")]
 pub mod spin;
 
+pub use address::is_address;
 pub use answer::{Answer, Outcome};
 pub use auth::{presented_key, tenant, unknown_key};
-pub use query::{PageQuery, Query};
+pub use query::{PageQuery, Query, segment};
 pub use refusal::Refusal;
 pub use request::{BODY_LIMIT, Body, Method, PATH_LIMIT, Request, Route};
+pub use revocation::{issued_before, object, too_many_revocations};
+pub use settings::{room_settings, settings};
 
 use sschat_domain::{Error, Write};
 use std::future::Future;
@@ -75,6 +81,9 @@ pub trait Host {
 
     /// Random bytes that can't be guessed.
     fn random<const N: usize>(&self) -> [u8; N];
+
+    /// Seconds since the Unix epoch.
+    fn now(&self) -> u64;
 
     /// A variable of the manifest.
     ///

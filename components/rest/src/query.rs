@@ -91,6 +91,15 @@ impl Query {
     }
 }
 
+/// A segment of a path without its percent-encoding; `+` stands for itself there.
+///
+/// # Errors
+///
+/// Broken percent-encoding.
+pub fn segment(text: &str) -> Result<String, Refusal> {
+    decode(&text.replace('+', "%2B"))
+}
+
 fn decode(text: &str) -> Result<String, Refusal> {
     if !text.contains(['%', '+']) {
         return Ok(text.to_owned());

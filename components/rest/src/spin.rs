@@ -16,6 +16,7 @@ use spin_sdk::wasip3::wit_bindgen::{FutureReader, FutureWriter, StreamReader, St
 use spin_sdk::wasip3::{spawn, wit_future};
 use sschat_domain::{Error, Read, Write};
 use std::cell::OnceCell;
+use std::time::SystemTime;
 pub use types::{ErrorCode, Response};
 
 /// How much of a body that is read as a whole is read at once.
@@ -104,6 +105,11 @@ impl Host for Spin {
             filled += taken;
         }
         bytes
+    }
+
+    fn now(&self) -> u64 {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        since.map_or(0, |since| since.as_secs())
     }
 
     async fn variable(&self, name: &str) -> Result<String, Refusal> {

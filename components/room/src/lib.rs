@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 use sschat_domain::membership::{self, Missing, Outcome as Change, Pair};
+use sschat_domain::settings::{self, RoomSettings};
 use sschat_domain::{RoomId, UserId, removal, tenant};
 use sschat_rest::{Answer, Host, Method, Outcome, Refusal, Request, Route};
 
@@ -51,6 +52,13 @@ struct Deleted {
 }
 
 #[derive(Serialize)]
+struct Settled {
+    status: &'static str,
+    room_id: RoomId,
+    settings: RoomSettings,
+}
+
+#[derive(Serialize)]
 struct Changed<'a> {
     status: &'static str,
     action: &'a str,
@@ -75,6 +83,7 @@ pub async fn handle<H: Host>(host: &H, request: &Request) -> Outcome {
             change(host, request, room, user, action).await
         }
         (Route::Three(..), _) => Err(Refusal::MethodNotAllowed("PUT")),
+        (Route::Two(room, "settings"), method) => settle(host, request, room, method).await,
         (Route::Two(..), _) => Err(Refusal::NotFound("no such path")),
     }
 }
@@ -173,4 +182,28 @@ async fn change<H: Host>(
         Change::Missing(Missing::User) => Err(NO_USER),
         Change::Missing(Missing::App) => Err(sschat_rest::unknown_key()),
     }
+}
+
+/// Shows or changes what was chosen for a room.
+async fn settle<H: Host>(host: &H, request: &Request, room: &str, method: Method) -> Outcome {
+    let store = host.store()?;
+    let tenant = sschat_rest::tenant(store, request).await?.id;
+    let room_id: RoomId = room.parse().map_err(|_| NO_ROOM)?;
+    if !tenant::room_exists(store, tenant, room_id).await? {
+        return Err(NO_ROOM);
+    }
+    let chosen = match method {
+        Method::Get => settings::of_room(store, tenant, room_id).await?,
+        Method::Put => sschat_rest::room_settings(&request.body)?,
+        Method::Delete => RoomSettings::default(),
+        _ => return Err(Refusal::MethodNotAllowed("GET, HEAD, PUT, DELETE")),
+    };
+    if method != Method::Get && !settings::set_room(store, tenant, room_id, &chosen).await? {
+        return Err(NO_ROOM);
+    }
+    Answer::ok(&Settled {
+        status: "ok",
+        room_id,
+        settings: chosen,
+    })
 }

@@ -2,7 +2,7 @@
 //!
 //! This crate owns everything that a peer can put on a socket and everything that SSChat puts there: RFC 6455 framing
 //! ([`websocket`]), the close codes ([`close`]), the protocol of `/websocket/polling` ([`seed`]) and that of the
-//! Centrifuge client SDKs with its session state machine ([`centrifuge`]).
+//! Centrifuge client SDKs with its session state machine ([`centrifuge`]), which also goes over plain HTTP ([`streaming`]).
 //!
 //! Absent on purpose: sockets, clocks, tasks and locks (the shards own those), and any opinion on who may do what (that
 //! is the node's and the policy's). Everything here is a function of its arguments, so that it can be tested byte by byte.
@@ -13,5 +13,6 @@ pub mod centrifuge;
 pub mod close;
 pub mod nesting;
 pub mod seed;
+pub mod streaming;
 mod text;
 pub mod websocket;

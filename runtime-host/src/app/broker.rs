@@ -1,15 +1,16 @@
 //! The broker: one host's own, or that of several hosts on the Redis that holds the state.
 
 use super::history;
+use super::terms::HistoryTerms;
 use crate::broker::memory::MemoryBroker;
 use crate::broker::redis::{LEASE, RedisBroker, Settings};
-use crate::broker::{Broker, Channels, Retention};
+use crate::broker::{Broker, Channels, Keeping, Retention};
 use crate::config::{Config, HistorySettings};
 use crate::manifest::settings::{BrokerKind, HistoryKind};
 use crate::metrics::history::HistoryFigures;
 use crate::node::Post;
+use crate::policy::Policy;
 use anyhow::{Context, anyhow};
-use sschat_history::History;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,28 +38,42 @@ pub(crate) fn kind(
     }
 }
 
-/// A broker, and the history where that is this host's own.
-type Opened = (Arc<dyn Broker>, Option<Arc<dyn History>>);
+/// What keeps the history of rooms, where that is this host's own.
+pub(super) type Kept = Option<Keeping<Post>>;
+
+/// Opens what keeps the history, unless that is Redis.
+pub(super) fn keeping(
+    config: &Config,
+    state: Option<&str>,
+    post: &Post,
+    counted: &Arc<HistoryFigures>,
+    policy: &Arc<Policy>,
+) -> anyhow::Result<Kept> {
+    let url = kind(config.broker, state).map_err(|reason| anyhow!(reason))?;
+    match url {
+        None => history::open(&config.history, &config.state_dir, post, counted, policy),
+        Some(_) => Ok(None),
+    }
+}
 
 /// Opens the broker.
 pub(super) fn open(
     config: &Config,
     state: Option<&str>,
     (post, channels): (Post, Arc<Channels>),
-    counted: &Arc<HistoryFigures>,
-) -> anyhow::Result<Opened> {
+    keeping: Kept,
+    policy: &Arc<Policy>,
+) -> anyhow::Result<Arc<dyn Broker>> {
     let url = kind(config.broker, state).map_err(|reason| anyhow!(reason))?;
     let Some(url) = url else {
         if state.is_some() {
             tracing::warn!("other hosts on this Redis hear nothing of what is said here");
         }
-        let mut broker = MemoryBroker::new(post.clone());
-        let keeping = history::open(&config.history, &config.state_dir, &post, counted)?;
-        let history = keeping.as_ref().map(|it| Arc::clone(&it.history));
+        let mut broker = MemoryBroker::new(post);
         if let Some(keeping) = keeping {
             broker = broker.with_history(keeping);
         }
-        return Ok((Arc::new(broker), history));
+        return Ok(Arc::new(broker));
     };
     tracing::info!("{}", describe(&config.history));
     let kept = Retention {
@@ -75,8 +90,9 @@ pub(super) fn open(
     let broker = RedisBroker::open(&settings, post, channels);
     let broker = broker
         .map_err(|reason| anyhow!(reason))
-        .context("the broker")?;
-    Ok((Arc::new(broker), None))
+        .context("the broker")?
+        .with_terms(Arc::new(HistoryTerms::new(Arc::clone(policy), kept)));
+    Ok(Arc::new(broker))
 }
 
 /// The broker on Redis in a sentence.

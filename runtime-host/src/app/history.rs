@@ -1,10 +1,12 @@
 //! The history of rooms: where it is kept, by the settings.
 
+use super::terms::HistoryTerms;
 use crate::broker::{Keeping, Receipts, Retention};
 use crate::config::HistorySettings;
 use crate::manifest::settings::HistoryKind;
 use crate::metrics::history::{Counted, CountedSink, HistoryFigures};
 use crate::node::Post;
+use crate::policy::Policy;
 use anyhow::Context;
 use sschat_history::{DurableHistory, History, MemoryHistory, OpenError, Options, system_clock};
 use std::path::Path;
@@ -22,6 +24,7 @@ pub(super) fn open(
     state_dir: &Path,
     post: &Post,
     figures: &Arc<HistoryFigures>,
+    policy: &Arc<Policy>,
 ) -> anyhow::Result<Option<Keeping<Post>>> {
     let receipts = Arc::new(Receipts::new(post.clone()));
     tracing::info!("{}", describe(settings));
@@ -35,13 +38,15 @@ pub(super) fn open(
             Arc::new(opened.map_err(explained)?)
         }
     };
+    let retention = Retention {
+        count: settings.size,
+        age: settings.age,
+        ..Retention::default()
+    };
     Ok(Some(Keeping {
         history: Arc::new(Counted::new(history, Arc::clone(figures))),
-        retention: Retention {
-            count: settings.size,
-            age: settings.age,
-            ..Retention::default()
-        },
+        retention,
+        terms: Some(Arc::new(HistoryTerms::new(Arc::clone(policy), retention))),
         receipts,
         runtime: tokio::runtime::Handle::try_current().context("no runtime")?,
     }))

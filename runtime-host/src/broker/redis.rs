@@ -34,7 +34,8 @@ mod tail;
 pub use hosts::LEASE;
 
 use super::{
-    Channel, Channels, Mail, Page, Position, Query, Reading, Recovery, Retention, Unrecoverable,
+    Channel, Channels, Mail, Page, Position, Query, Reading, Recovery, Retention, Retentions,
+    Unrecoverable,
 };
 use futures::FutureExt;
 use hosts::{CONTROL, Presence};
@@ -44,7 +45,7 @@ use redis::{PushInfo, PushKind, Value};
 use rooms::Rooms;
 use sschat_history::HistoryError;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tail::Found;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{mpsc, watch};
@@ -79,6 +80,8 @@ struct Shared<M: Mail> {
     channels: Arc<Channels>,
     address: String,
     retention: Retention,
+    /// Who may say otherwise of a room.
+    terms: OnceLock<Arc<dyn Retentions>>,
     kept: bool,
     /// Unlike that of every other host and of every other life of this one.
     host: u64,
@@ -123,6 +126,7 @@ impl<M: Mail> RedisBroker<M> {
             channels,
             address: client.get_connection_info().addr().to_string(),
             retention: settings.retention,
+            terms: OnceLock::new(),
             kept: settings.history,
             host: calls::random(),
             runtime: runtime.handle().clone(),
@@ -146,6 +150,16 @@ impl<M: Mail> RedisBroker<M> {
         let address = broker.shared.address.clone();
         opened.map_err(|reason| format!("Redis at {address}: {reason}"))?;
         Ok(broker)
+    }
+
+    /// Has others say how much of each room is kept, where sessions may read that.
+    #[must_use]
+    pub fn with_terms(self, terms: Arc<dyn Retentions>) -> Self {
+        if self.shared.kept {
+            // Set once, here.
+            let _ = self.shared.terms.set(terms);
+        }
+        self
     }
 
     /// What was done so far.
@@ -212,6 +226,16 @@ impl<M: Mail> Shared<M> {
         })
     }
 
+    /// How much of a room is kept now. Ready at once where that is known.
+    async fn retention_of(&self, channel: &Channel) -> Result<Retention, HistoryError> {
+        let Some(terms) = self.terms.get() else {
+            return Ok(self.retention);
+        };
+        let kept = terms.of(&channel.tenant, &channel.room).await;
+        kept.map(|kept| kept.retention)
+            .map_err(|reason| HistoryError::Unavailable(reason.into()))
+    }
+
     /// The connection, waited for a moment where it is being made.
     async fn connected(&self) -> Result<Arc<Link>, HistoryError> {
         let mut link = self.link.subscribe();
@@ -262,9 +286,10 @@ impl<M: Mail> Shared<M> {
             room.heard().await;
         }
         let keys = calls::Keys::of(&channel.tenant, &channel.room);
+        let retention = self.retention_of(channel).await?;
         let link = self.connected().await?;
         let heard = self.rooms.at(channel.id);
-        let command = calls::read(&link.scripts.read, &keys, &self.retention, heard, part);
+        let command = calls::read(&link.scripts.read, &keys, &retention, heard, part);
         let answer = self.run_on(&link, &command).await?;
         let found = calls::found(&answer);
         let (found, begun) = found.ok_or_else(|| HistoryError::Corrupt("a room's log".into()))?;

@@ -109,6 +109,7 @@ fn broker() -> (Kept, Arc<Letters>, oneshot::Sender<bool>) {
         gate: Mutex::new(Some(gate)),
     };
     let broker = MemoryBroker::new(Arc::clone(&mail)).with_history(Keeping {
+        terms: None,
         history: Arc::new(history),
         retention: Retention::default(),
         receipts: Arc::new(Receipts::new(Arc::clone(&mail))),
@@ -126,7 +127,8 @@ fn say(
     let said = Said {
         message,
         from: &"u".into(),
-        client: None,
+        by: None,
+        tags: None,
         key: None,
     };
     let origin = Origin::Session {

@@ -1,4 +1,4 @@
-//! What the host answers itself: health, the page to try it, the OpenAPI document.
+//! What the host answers itself: health, the page to try it, the OpenAPI and AsyncAPI documents.
 
 use super::body::Body;
 use super::{Readiness, refuse_method, reply};
@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 const INDEX: &str = include_str!("assets/index.html");
+const ASYNCAPI: &str = include_str!("assets/asyncapi.json");
 const OPENAPI: &str = include_str!("assets/openapi.json");
 
 /// What the page may do: its own style and script, known by their digests, and calls to
@@ -63,6 +64,7 @@ fn not_ready(reason: &str) -> Response<Body> {
 pub(super) fn page<B>(request: &Request<B>) -> Option<Response<Body>> {
     let (kind, text) = match request.uri().path() {
         "/" => ("text/html; charset=utf-8", INDEX),
+        "/asyncapi.json" => ("application/json", ASYNCAPI),
         "/openapi.json" => ("application/json", OPENAPI),
         _ => return None,
     };

@@ -1,15 +1,20 @@
 //! Accepting connections, serving HTTP/1.1 on them, and ending in order.
 
+use super::body::Body;
+use super::takeover::{Takeover, Wanted};
 use super::{Remote, Server};
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -168,7 +173,7 @@ async fn serve(
     stream: TcpStream,
     address: SocketAddr,
     place: OwnedSemaphorePermit,
-    mut drained: watch::Receiver<bool>,
+    drained: watch::Receiver<bool>,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "the connection is gone already");
@@ -177,16 +182,22 @@ async fn serve(
     let Ok(header) = HeaderValue::try_from(address.to_string()) else {
         return;
     };
-    let remote = Arc::new(Remote { address, header });
+    let remote = Arc::new(Remote {
+        address,
+        header,
+        wanted: Wanted::default(),
+        cut: Arc::default(),
+    });
     let head = server.limits.head;
+    let (counting, asked) = (server.clone(), remote.clone());
     let service = service_fn(move |request| {
-        let (server, remote) = (server.clone(), remote.clone());
+        let (server, remote) = (server.clone(), asked.clone());
         async move {
             let response = match door {
                 Door::Everything => server.answer(request, &remote).await,
                 Door::MetricsAlone => server.only_metrics(&request),
             };
-            server.count(&response);
+            server.count(response.status());
             Ok::<_, Infallible>(response)
         }
     });
@@ -197,20 +208,59 @@ async fn serve(
         .max_buf_size(HEAD_LIMIT)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    let mut connection = pin!(connection);
-    let draining = async {
-        // An error means that the sender is gone, and then the host is ending too.
-        let _ = drained.wait_for(|drained| *drained).await;
-    };
-    let outcome = tokio::select! {
-        outcome = &mut connection => outcome,
-        () = draining => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let (end, connection) = until_end(connection, &remote, drained).await;
+    match end {
+        End::Wanted(takeover) => {
+            counting.count(StatusCode::OK);
+            if let Some(parts) = connection.into_parts() {
+                takeover.begin(parts.io.into_inner()).await;
+            }
         }
-    };
-    if let Err(error) = outcome {
-        tracing::debug!(%error, "a connection ended early");
+        End::Over(Err(error)) => tracing::debug!(%error, "a connection ended early"),
+        End::Over(Ok(())) => {}
     }
     drop(place);
+}
+
+/// A connection, served by `S`.
+type Connection<S> = http1::UpgradeableConnection<TokioIo<TcpStream>, S>;
+
+/// How a connection ends for HTTP.
+enum End {
+    Over(hyper::Result<()>),
+    Wanted(Takeover),
+}
+
+/// Drives a connection until it ends, is cut, or a request wants its socket.
+async fn until_end<S>(
+    mut connection: Connection<S>,
+    remote: &Remote,
+    mut drained: watch::Receiver<bool>,
+) -> (End, Connection<S>)
+where
+    S: HttpService<Incoming, ResBody = Body, Error = Infallible>,
+{
+    let mut draining = pin!(async {
+        // An error means that the sender is gone, and then the host is ending too.
+        let _ = drained.wait_for(|drained| *drained).await;
+    });
+    let mut told = false;
+    let end = poll_fn(|cx| {
+        if !told && draining.as_mut().poll(cx).is_ready() {
+            told = true;
+            Pin::new(&mut connection).graceful_shutdown();
+        }
+        match Pin::new(&mut connection).poll(cx) {
+            Poll::Ready(outcome) => Poll::Ready(End::Over(outcome)),
+            Poll::Pending => match remote.wanted.take() {
+                Some(takeover) => Poll::Ready(End::Wanted(takeover)),
+                None => Poll::Pending,
+            },
+        }
+    });
+    let end = tokio::select! {
+        end = end => end,
+        () = remote.cut.notified() => End::Over(Ok(())),
+    };
+    (end, connection)
 }

@@ -64,8 +64,8 @@ impl Statuses {
 
 impl Server {
     /// Counts an answer.
-    pub(super) fn count(&self, response: &Response<Body>) {
-        self.statuses.count(response.status());
+    pub(super) fn count(&self, status: StatusCode) {
+        self.statuses.count(status);
     }
 
     /// Answers a request for the figures on the common listener, if it may have them.

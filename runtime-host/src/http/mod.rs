@@ -7,6 +7,8 @@
 
 mod body;
 mod builtin;
+mod cross_origin;
+pub mod events;
 mod forward;
 mod inbound;
 mod listener;
@@ -16,7 +18,9 @@ mod reply;
 pub mod rooms;
 pub mod router;
 mod server_api;
+pub mod streams;
 mod sweep;
+mod takeover;
 pub mod upgrade;
 
 pub use listener::{Bound, ListenError};
@@ -34,6 +38,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use streams::{Relay, Route, Streams};
+use takeover::Wanted;
+use tokio::sync::Notify;
 use upgrade::{Adopt, Endpoint, Origins, Upgrades};
 
 /// Bounds of the HTTP side.
@@ -41,6 +48,8 @@ use upgrade::{Adopt, Endpoint, Origins, Upgrades};
 pub struct Limits {
     /// Connections at once that are not WebSockets; further ones wait in the backlog.
     pub connections: usize,
+    /// The most bytes of what a client of the Centrifuge protocol says at once.
+    pub message: usize,
     /// The most bytes of a request's body.
     pub body: u64,
     /// How long a request's head may take, then the first 64 KiB of its body and each
@@ -78,6 +87,8 @@ pub struct Parts {
     pub compression: bool,
     /// Takes upgraded connections.
     pub adopt: Arc<dyn Adopt>,
+    /// Takes what clients say by requests to their sessions.
+    pub relay: Arc<dyn Relay>,
     /// Whether `/websocket/echo` exists.
     pub debug_endpoints: bool,
     /// Asked by `/readyz`.
@@ -90,6 +101,8 @@ pub struct Parts {
     pub local_metrics: bool,
     /// Does what tenants' backends ask for.
     pub backend: Arc<dyn rooms::Backend>,
+    /// Gives tenants' backends their events.
+    pub feed: Arc<dyn events::Feed>,
 }
 
 /// The HTTP side of the host, shared by all connections.
@@ -99,6 +112,7 @@ pub struct Server {
     limits: Limits,
     inbound: Inbound,
     upgrades: Upgrades,
+    streams: Streams,
     debug_endpoints: bool,
     readiness: Readiness,
     policies: policies::Counter,
@@ -106,6 +120,7 @@ pub struct Server {
     local_metrics: bool,
     statuses: metrics::Statuses,
     backend: Arc<dyn rooms::Backend>,
+    feed: Arc<dyn events::Feed>,
 }
 
 impl Server {
@@ -121,6 +136,12 @@ impl Server {
             router,
             forwards,
             inbound: Inbound::new(parts.limits.body, parts.limits.head),
+            streams: Streams::new(
+                parts.origins.clone(),
+                (parts.limits.message, parts.limits.head),
+                Arc::clone(&parts.adopt),
+                parts.relay,
+            ),
             limits: parts.limits,
             upgrades: Upgrades {
                 origins: parts.origins,
@@ -134,6 +155,7 @@ impl Server {
             local_metrics: parts.local_metrics,
             statuses: metrics::Statuses::default(),
             backend: parts.backend,
+            feed: parts.feed,
         })
     }
 
@@ -159,7 +181,7 @@ impl Server {
     }
 
     /// Answers one request.
-    async fn answer(&self, request: Request<Incoming>, remote: &Remote) -> Response<Body> {
+    async fn answer(&self, request: Request<Incoming>, remote: &Arc<Remote>) -> Response<Body> {
         if !names_host(&request) {
             return reply::error(
                 StatusCode::BAD_REQUEST,
@@ -176,6 +198,9 @@ impl Server {
         }
         if path == policies::EXPLAIN {
             return self.policies.explain(&request).await;
+        }
+        if path == events::PATH {
+            return events::answer(&request, (&self.policies, &*self.feed), remote).await;
         }
         if let Some(asked) = Asked::at(path) {
             let parts = (&self.policies, &*self.backend);
@@ -200,6 +225,10 @@ impl Server {
         }
         if let Some(endpoint) = self.endpoint(path, request.uri().query()) {
             return self.upgrades.answer(request, endpoint, remote.address);
+        }
+        if let Some(route) = Route::at(path) {
+            let (address, wanted) = (remote.address, &remote.wanted);
+            return self.streams.answer(route, request, address, wanted).await;
         }
         builtin::page(&request).unwrap_or_else(reply::not_found)
     }
@@ -243,11 +272,15 @@ fn names_host<B>(request: &Request<B>) -> bool {
 }
 
 /// The other end of a connection.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Remote {
     address: SocketAddr,
     /// The address as a header's value, made once for all requests of the connection.
     header: http::HeaderValue,
+    /// Whether a request wants the socket itself.
+    wanted: Wanted,
+    /// Ends the connection, whatever it is doing.
+    cut: Arc<Notify>,
 }
 
 /// The refusal of methods other than GET and HEAD.

@@ -18,6 +18,19 @@ impl Adopt for Adopted {
     }
 }
 
+/// A host without sessions.
+struct NoRelay;
+
+impl streams::Relay for NoRelay {
+    fn host(&self) -> &str {
+        "here"
+    }
+
+    fn say<'a>(&'a self, _: &'a str, _: bytes::Bytes) -> BoxFuture<'a, streams::Fate> {
+        Box::pin(async { streams::Fate::Unknown })
+    }
+}
+
 /// A desk that is never asked: nothing here is mounted.
 struct NoDesk;
 
@@ -106,7 +119,24 @@ impl rooms::Backend for NoBackend {
         unreachable!()
     }
 
+    fn forget_events<'a>(&'a self, _: &'a str) -> BoxFuture<'a, ()> {
+        unreachable!()
+    }
+
     fn forget_tenant<'a>(&'a self, _: &'a str) -> BoxFuture<'a, ()> {
+        unreachable!()
+    }
+}
+
+struct NoFeed;
+
+impl super::events::Feed for NoFeed {
+    fn read<'a>(
+        &'a self,
+        _: &'a str,
+        _: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<futures::stream::BoxStream<'static, bytes::Bytes>, policies::Declined>>
+    {
         unreachable!()
     }
 }
@@ -126,11 +156,13 @@ fn start(debug_endpoints: bool, readiness: Result<(), String>) -> Running {
         limits: Limits {
             connections: 8,
             body: 1_024,
+            message: 256,
             head: HEAD_TIMEOUT,
         },
         origins: Origins::default(),
         compression: false,
         adopt: Arc::new(Adopted(adopt)),
+        relay: Arc::new(NoRelay),
         debug_endpoints,
         readiness: Arc::new(move || {
             let readiness = readiness.clone();
@@ -140,6 +172,7 @@ fn start(debug_endpoints: bool, readiness: Result<(), String>) -> Running {
         figures: Arc::new(|_| {}),
         local_metrics: true,
         backend: Arc::new(NoBackend),
+        feed: Arc::new(NoFeed),
     });
     let bound = Bound::new(([127, 0, 0, 1], 0).into()).unwrap();
     let address = bound.address();

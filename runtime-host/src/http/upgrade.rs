@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Ve
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use sschat_protocol::streaming::Streaming;
 use sschat_protocol::websocket::deflate::{self, Agreement};
 use sschat_protocol::websocket::handshake::{self, HandshakeError};
 use std::net::SocketAddr;
@@ -32,6 +33,8 @@ pub enum Endpoint {
         /// What both sides send.
         format: centrifuge::Format,
     },
+    /// The Centrifuge protocol in the body of a response; [`Upgraded::read`] is what the client said with its request.
+    Streaming(Streaming),
     /// `/websocket/echo`: every message comes back. For outside test suites.
     Echo,
 }
@@ -82,7 +85,8 @@ impl Origins {
         }
     }
 
-    fn allow(&self, headers: &HeaderMap) -> bool {
+    /// Whether a request may come from where it says.
+    pub(super) fn allow(&self, headers: &HeaderMap) -> bool {
         let mut origins = headers.get_all(header::ORIGIN).iter();
         let Some(origin) = origins.next() else {
             return true;
@@ -176,6 +180,13 @@ fn parameter<'q>(query: Option<&'q str>, name: &str) -> Option<&'q str> {
     })
 }
 
+/// The tenant that a query names.
+pub(super) fn app(query: Option<&str>) -> Option<String> {
+    parameter(query, "app")
+        .filter(|app| !app.is_empty() && app.len() <= APP_LIMIT)
+        .map(str::to_owned)
+}
+
 /// What upgrades are made with.
 pub(super) struct Upgrades {
     /// Who may connect from a browser.
@@ -201,11 +212,7 @@ impl Upgrades {
             Err(error) => return refused(error),
         };
         if !self.origins.allow(headers) {
-            return reply::error(
-                StatusCode::FORBIDDEN,
-                "origin_not_allowed",
-                "connections from this origin are not allowed",
-            );
+            return super::cross_origin::refused();
         }
         let Some(mut response) = switching(&key, deflate) else {
             return reply::not_found();
@@ -215,9 +222,7 @@ impl Upgrades {
             let headers = response.headers_mut();
             headers.insert(header::SEC_WEBSOCKET_PROTOCOL, name);
         }
-        let app = parameter(request.uri().query(), "app")
-            .filter(|app| !app.is_empty() && app.len() <= APP_LIMIT)
-            .map(str::to_owned);
+        let app = app(request.uri().query());
         let headers = shown_headers(headers);
         let upgrade = hyper::upgrade::on(&mut request);
         let adopt = self.adopt.clone();
@@ -321,7 +326,7 @@ const SECRET: &str = "x-api-key";
 const SHOWN_BYTES: usize = 1 << 10;
 
 /// What is kept of a handshake's headers.
-fn shown_headers(headers: &HeaderMap) -> Box<[(Box<str>, Box<str>)]> {
+pub(super) fn shown_headers(headers: &HeaderMap) -> Box<[(Box<str>, Box<str>)]> {
     let mut left = SHOWN_BYTES;
     headers
         .iter()

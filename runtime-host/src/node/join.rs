@@ -34,11 +34,14 @@ impl Sessions {
             self.answer(key, turn, |out| seed::membership(out, true, room));
             return Flow::Continue;
         }
-        if session.joined >= JOINED_LIMIT {
-            let text = "a session may join 128 rooms that it is no member of";
+        let (joined, watcher) = (session.joined, session.watcher);
+        let (most, length) = self
+            .may_name(key)
+            .unwrap_or((JOINED_LIMIT as usize, usize::MAX));
+        if joined as usize >= most || room.len() > length {
+            let text = "the session hears as many rooms as it may, or the name is too long";
             return self.refuse(key, turn, ErrorCode::Limit.as_str(), text);
         }
-        let watcher = session.watcher;
         let question = |identity| Question::MayJoin(identity, room.to_owned(), None);
         let Some(verdict) = self.verdict(key, question, (text, None), decided) else {
             return Flow::Pause;

@@ -7,17 +7,21 @@
 //!
 //! Absent on purpose: sockets ([`crate::socket`]), rules ([`crate::policy`]), records.
 
+mod apart;
 mod centrifuge;
 mod errands;
+mod held_to;
 mod join;
 mod login;
 mod presence;
 mod publish;
+mod reports;
 mod roll;
 mod session;
 mod sessions;
 mod wire;
 
+pub(crate) use apart::Fate;
 pub(crate) use errands::{Act, Whose};
 pub(crate) use roll::Present;
 pub use sessions::Sessions;
@@ -30,11 +34,14 @@ use crate::policy::memo::{Verdict, Watcher};
 use crate::policy::trace::Connection;
 use crate::policy::{Policy, Undecided};
 use crate::socket::{Pace, ShardHandle};
+use crate::wasm::authority::Limits;
 use futures::future::BoxFuture;
 use sschat_protocol::centrifuge as centrifuge_protocol;
 use sschat_protocol::seed::Format;
+use sschat_protocol::streaming::Streaming;
 use sschat_protocol::websocket::deflate::Agreement;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +50,8 @@ pub enum Endpoint {
     Polling(Format),
     /// The Centrifuge protocol.
     Centrifuge(centrifuge_protocol::Format),
+    /// The same in the body of an HTTP response; what the client says comes apart.
+    Streaming(Streaming),
     /// Every message comes back: for outside suites that judge the framing.
     Echo,
 }
@@ -82,6 +91,8 @@ pub struct Admission {
     pub(crate) renew: Option<u64>,
     /// What others are shown of the user: JSON.
     pub(crate) info: Option<Arc<str>>,
+    /// What its tenant holds the session to, if it says so.
+    pub(crate) limits: Option<Arc<Limits>>,
     pub(crate) epoch: u32,
 }
 
@@ -125,6 +136,8 @@ pub enum Command {
     Errand(Arc<errands::Errand>),
     /// A session came into a room or left it; for those who asked.
     Coming(Arc<centrifuge::Coming>),
+    /// A client said something by another way than its connection.
+    Said(Box<apart::Said>),
 }
 
 impl Command {
@@ -145,7 +158,8 @@ impl Command {
             | Self::Roll(..)
             | Self::Rolled(..)
             | Self::Errand(..)
-            | Self::Coming(..) => Pace::Prompt,
+            | Self::Coming(..)
+            | Self::Said(..) => Pace::Prompt,
         }
     }
 }
@@ -154,6 +168,8 @@ impl Command {
 #[derive(Clone)]
 pub struct Post {
     shards: Arc<[ShardHandle<Sessions>]>,
+    /// Names this host among others and those before it, to clients that come back with it.
+    host: Arc<str>,
 }
 
 impl Post {
@@ -161,6 +177,7 @@ impl Post {
     pub fn new(shards: Vec<ShardHandle<Sessions>>) -> Self {
         Self {
             shards: shards.into(),
+            host: Uuid::new_v4().to_string().into(),
         }
     }
 
@@ -259,6 +276,7 @@ fn admit(channels: &Channels, grant: Grant) -> Admission {
         may_publish: grant.login.may_publish,
         renew: grant.renew,
         info: grant.login.info,
+        limits: grant.login.limits,
         epoch: grant.epoch,
     }
 }

@@ -1,8 +1,10 @@
 //! One session, and its places in rooms.
 
 use super::centrifuge::Client;
+use super::held_to::HeldTo;
 use super::{Endpoint, Opening, wire};
-use crate::broker::Channel;
+use crate::broker::{Channel, Speaker};
+use crate::events::Tap;
 use crate::hub::{RoomKey, Seat};
 use crate::policy::memo::{Leave, Watcher};
 use crate::policy::trace::Connection;
@@ -14,6 +16,8 @@ use std::sync::Arc;
 pub(super) struct Who {
     pub(super) tenant: Arc<str>,
     pub(super) user: Arc<str>,
+    /// Where the tenant's backend is told of it.
+    pub(super) tap: Option<Arc<Tap>>,
 }
 
 /// A session's place in a room that it hears.
@@ -60,6 +64,8 @@ pub(super) struct Session {
     pub(super) joined: u32,
     /// Whether its policy lets it publish at all.
     pub(super) may_publish: bool,
+    /// What its tenant holds it to, beside what the host does.
+    pub(super) held_to: Option<Box<HeldTo>>,
 }
 
 impl Session {
@@ -80,6 +86,7 @@ impl Session {
             renew: u64::MAX,
             joined: 0,
             may_publish: true,
+            held_to: None,
         }
     }
 
@@ -88,6 +95,7 @@ impl Session {
         let format = match self.endpoint {
             Endpoint::Polling(format) => format,
             Endpoint::Centrifuge(format) => return wire::client_number(format, self.deflate),
+            Endpoint::Streaming(streaming) => return wire::stream_number(streaming),
             Endpoint::Echo => Format::Json,
         };
         wire::number(format, self.deflate)
@@ -96,9 +104,9 @@ impl Session {
     /// As whom it publishes: the session that is left out, and the name of its connection.
     ///
     /// Whoever speaks the Centrifuge protocol receives its own publications.
-    pub(super) fn publishes_as(&self) -> (Watcher, Option<Arc<str>>) {
+    pub(super) fn publishes_as(&self) -> (Watcher, Option<Arc<Speaker>>) {
         match &self.client {
-            Some(client) => (Watcher::MAX, Some(client.name())),
+            Some(client) => (Watcher::MAX, Some(client.speaker())),
             None => (self.watcher, None),
         }
     }

@@ -10,6 +10,7 @@ use crate::policy::memo::{Ends, Verdict, Watcher};
 use crate::socket::{Application, Flow, Turn};
 use sschat_protocol::close;
 use sschat_protocol::seed::{self, Format};
+use sschat_protocol::streaming::Streaming;
 use sschat_protocol::websocket::Opcode;
 use sschat_protocol::websocket::deflate::Deflater;
 use std::cmp::Reverse;
@@ -129,10 +130,19 @@ impl Sessions {
         decided: Option<&Arc<Verdict>>,
         turn: &mut Turn<'_>,
     ) -> Flow {
+        if decided.is_none()
+            && let Some(flow) = self.too_fast(key, turn)
+        {
+            return flow;
+        }
         match seed::parse(text) {
             Err(refused) => self.refuse(key, turn, refused.code.as_str(), &refused.text),
             Ok(seed::Command::Login { user, token }) => {
                 self.log_in(key, user.as_deref(), token.as_deref(), turn)
+            }
+            Ok(seed::Command::Room { msg, .. }) if self.is_too_large(key, msg.get()) => {
+                let text = "the message is larger than the app allows";
+                self.refuse(key, turn, seed::ErrorCode::TooLarge.as_str(), text)
             }
             Ok(seed::Command::Room { room, msg }) => {
                 self.publish(key, (&room, msg.get()), text, decided, turn)
@@ -224,6 +234,13 @@ impl Application for Sessions {
         opening.deflate.is_some()
     }
 
+    fn streaming(opening: &Opening) -> Option<Streaming> {
+        match opening.endpoint {
+            Endpoint::Streaming(streaming) => Some(streaming),
+            _ => None,
+        }
+    }
+
     fn opened(&mut self, key: ConnectionKey, opening: Opening, _: &mut Turn<'_>) -> Flow {
         let index = key as usize;
         if index >= self.sessions.len() {
@@ -231,8 +248,10 @@ impl Application for Sessions {
         }
         let endpoint = opening.endpoint;
         self.sessions[index] = Some(Box::new(Session::new(opening)));
-        if let Endpoint::Centrifuge(format) = endpoint {
-            self.begin(key, format);
+        match endpoint {
+            Endpoint::Centrifuge(format) => self.begin(key, format),
+            Endpoint::Streaming(streaming) => self.begin_apart(key, streaming.format()),
+            Endpoint::Polling(_) | Endpoint::Echo => {}
         }
         Flow::Continue
     }
@@ -240,7 +259,9 @@ impl Application for Sessions {
     fn text(&mut self, key: ConnectionKey, text: &str, turn: &mut Turn<'_>) -> Flow {
         match self.session(key).map(|session| session.endpoint) {
             Some(Endpoint::Polling(_)) => self.act(key, text, None, turn),
-            Some(Endpoint::Centrifuge(_)) => self.frame(key, text.as_bytes(), turn),
+            Some(Endpoint::Centrifuge(_) | Endpoint::Streaming(_)) => {
+                self.frame(key, text.as_bytes(), turn)
+            }
             Some(Endpoint::Echo) => {
                 self.echo(key, (Opcode::Text, text.as_bytes()), turn);
                 Flow::Continue
@@ -251,7 +272,9 @@ impl Application for Sessions {
 
     fn binary(&mut self, key: ConnectionKey, bytes: &[u8], turn: &mut Turn<'_>) -> Flow {
         match self.session(key).map(|session| session.endpoint) {
-            Some(Endpoint::Centrifuge(_)) => return self.frame(key, bytes, turn),
+            Some(Endpoint::Centrifuge(_) | Endpoint::Streaming(_)) => {
+                return self.frame(key, bytes, turn);
+            }
             Some(Endpoint::Echo) => self.echo(key, (Opcode::Binary, bytes), turn),
             Some(Endpoint::Polling(_)) => {
                 self.let_go(key, turn);
@@ -293,6 +316,7 @@ impl Application for Sessions {
             Command::Rolled(roll) => self.rolled(&roll, turn),
             Command::Errand(errand) => self.run(&errand, turn),
             Command::Coming(coming) => self.tell_came(&coming, turn),
+            Command::Said(said) => self.said_apart(*said, turn),
         }
     }
 

@@ -5,6 +5,7 @@
 
 use sschat_protocol::centrifuge;
 use sschat_protocol::seed::Format;
+use sschat_protocol::streaming::{Shape, Streaming};
 use sschat_protocol::websocket::deflate::{Agreement, Deflater, deflate_message};
 use sschat_protocol::websocket::{Opcode, push_frame};
 
@@ -18,6 +19,18 @@ const DEFLATED: u8 = 2;
 const CLIENT_JSON: u8 = 4;
 /// Pushes of the Centrifuge protocol, in Protobuf.
 const CLIENT_PROTOBUF: u8 = 5;
+/// The same in the body of an HTTP response: JSON by lines, Protobuf, JSON in events.
+const STREAM_JSON: u8 = 8;
+const STREAM_PROTOBUF: u8 = 9;
+const STREAM_EVENTS: u8 = 12;
+/// Added to those: the body has no chunks. Such bodies are not compressed here.
+const UNCHUNKED: u8 = DEFLATED;
+
+/// Added to a format of the Centrifuge protocol, for members who agreed to hear differences: the next publication is
+/// whole, because they have none before it.
+const FIRST: u8 = 16;
+/// Added to it once they have one: publications are differences to the one before.
+const DELTAS: u8 = 32;
 
 /// The formats that hold envelopes.
 pub(super) const ENVELOPES: [u8; 2] = [JSON, JSON | DEFLATED];
@@ -48,12 +61,37 @@ pub(super) fn client_number(format: centrifuge::Format, agreement: Option<Agreem
     compressed(plain, agreement)
 }
 
-/// The Centrifuge protocol's format behind the number of one without its compression.
+/// As [`number`], for a connection whose messages go into the body of an HTTP response.
+pub(super) fn stream_number(streaming: Streaming) -> u8 {
+    let chunked = match streaming.shape {
+        Shape::Lines => STREAM_JSON,
+        Shape::Delimited => STREAM_PROTOBUF,
+        Shape::Events => STREAM_EVENTS,
+    };
+    match streaming.chunked {
+        true => chunked,
+        false => chunked | UNCHUNKED,
+    }
+}
+
+/// The body that a format's messages go into, where it is no WebSocket's.
+fn streaming(format: u8) -> Option<Streaming> {
+    let shape = match format & !(UNCHUNKED | FIRST | DELTAS) {
+        STREAM_JSON => Shape::Lines,
+        STREAM_PROTOBUF => Shape::Delimited,
+        STREAM_EVENTS => Shape::Events,
+        _ => return None,
+    };
+    let chunked = format & UNCHUNKED == 0;
+    Some(Streaming { shape, chunked })
+}
+
+/// The Centrifuge protocol's format behind the number of one as [`plain`] gives it.
 pub(super) fn client_format(plain: u8) -> Option<centrifuge::Format> {
     match plain {
         CLIENT_JSON => Some(centrifuge::Format::Json),
         CLIENT_PROTOBUF => Some(centrifuge::Format::Protobuf),
-        _ => None,
+        other => streaming(other).map(Streaming::format),
     }
 }
 
@@ -64,13 +102,44 @@ fn compressed(plain: u8, agreement: Option<Agreement>) -> u8 {
     }
 }
 
-/// A format without its compression.
+/// A format without its compression, or its chunks, or its differences.
 pub(super) fn plain(format: u8) -> u8 {
-    format & !DEFLATED
+    format & !(DEFLATED | FIRST | DELTAS)
+}
+
+/// A format of the Centrifuge protocol for those who come in and agreed to hear differences.
+pub(super) fn with_deltas(format: u8) -> u8 {
+    format | FIRST
+}
+
+/// The format in which they hear on once they have a publication; nothing for any other format.
+pub(super) fn after_the_first(format: u8) -> Option<u8> {
+    (format & FIRST != 0).then_some(format & !FIRST | DELTAS)
+}
+
+/// Whether the members of this format agreed to hear differences.
+pub(super) fn has_deltas(format: u8) -> bool {
+    format & (FIRST | DELTAS) != 0
+}
+
+/// A message as this format has it, whose difference to the one before is `delta`.
+pub(super) fn payload<'a>(
+    format: u8,
+    message: &'a str,
+    delta: Option<&'a [u8]>,
+) -> centrifuge::Payload<'a> {
+    match delta {
+        Some(delta) if format & DELTAS != 0 => centrifuge::Payload::Delta(delta),
+        _ if has_deltas(format) => centrifuge::Payload::Base(message.as_bytes()),
+        _ => centrifuge::Payload::Whole(message.as_bytes()),
+    }
 }
 
 /// Appends a message to a room's log of this format.
 pub(super) fn push(deflater: &mut Deflater, format: u8, message: &[u8], log: &mut Vec<u8>) {
+    if let Some(streaming) = streaming(format) {
+        return streaming.push(log, message);
+    }
     let opcode = match plain(format) {
         CLIENT_PROTOBUF => Opcode::Binary,
         _ => Opcode::Text,
@@ -94,5 +163,37 @@ pub(super) fn push_to(
             deflate_message(deflater, opcode, message, out);
         }
         _ => push_frame(out, opcode, message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_into_a_body_has_a_number_of_its_own() {
+        let mut seen = vec![JSON, TEXT, CLIENT_JSON, CLIENT_PROTOBUF];
+        seen.extend(seen.clone().iter().map(|plain| plain | DEFLATED));
+        for shape in [Shape::Lines, Shape::Delimited, Shape::Events] {
+            for chunked in [true, false] {
+                let body = Streaming { shape, chunked };
+                let number = stream_number(body);
+                assert!(!seen.contains(&number) && !has_deltas(number));
+                assert_eq!(streaming(number), Some(body));
+                assert_eq!(client_format(plain(number)), Some(body.format()));
+                let first = with_deltas(number);
+                let second = after_the_first(first).unwrap();
+                for number in [first, second] {
+                    assert_eq!(streaming(number), Some(body));
+                    assert_eq!(plain(number), plain(stream_number(body)));
+                }
+                assert_eq!(after_the_first(second), None);
+                seen.push(number);
+            }
+        }
+        for format in [JSON, TEXT, CLIENT_JSON, CLIENT_PROTOBUF] {
+            assert_eq!(streaming(format), None);
+            assert_eq!(streaming(format | DEFLATED), None);
+        }
     }
 }

@@ -18,8 +18,12 @@ pub enum Answer {
     Rewrite(Box<str>),
     /// To [`Question::TenantOfKey`].
     Tenant(String),
+    /// To [`Question::TermsOf`].
+    Terms(authority::Terms),
     /// To [`Question::KeysOf`].
     KeyServer(Box<authority::KeyServer>),
+    /// To [`Question::EventsOf`].
+    Events(Box<authority::EventSettings>),
     /// To [`Question::PoliciesOf`].
     Policies(Box<authority::Policies>),
     /// To any question.
@@ -39,6 +43,8 @@ pub struct Login {
     pub info: Option<Arc<str>>,
     /// Rooms that its token names.
     pub channels: Arc<[String]>,
+    /// What its session is held to, where its tenant says so.
+    pub limits: Option<Arc<authority::Limits>>,
 }
 
 /// A room that a session hears.
@@ -70,6 +76,8 @@ impl Answer {
                 may_publish: true,
                 info: login.info.map(Arc::from),
                 channels: login.channels.into(),
+                limits: (login.limits != authority::Limits::default())
+                    .then(|| Arc::new(login.limits)),
             }),
             (authority::Answer::Rooms(rooms, next), _) => all(rooms, next),
             (authority::Answer::Joined(expires), Question::MayJoin(_, room, _)) => {
@@ -80,6 +88,8 @@ impl Answer {
                 };
                 Self::Rooms(vec![heard], None)
             }
+            (authority::Answer::Terms(terms), _) => Self::Terms(terms),
+            (authority::Answer::Events(settings), _) => Self::Events(Box::new(settings)),
             (authority::Answer::KeyServer(server), _) => Self::KeyServer(Box::new(server)),
             (
                 authority::Answer::Yes
@@ -149,7 +159,9 @@ pub(super) fn asker(question: &Question) -> Option<&str> {
         Question::LogIn(_)
         | Question::TenantOfKey(_)
         | Question::HasRoom(..)
+        | Question::TermsOf(..)
         | Question::KeysOf(_)
+        | Question::EventsOf(_)
         | Question::PoliciesOf(_) => None,
     }
 }

@@ -141,6 +141,13 @@ impl Leave {
         yes.then(|| Self(Held::new(Arc::clone(verdict), verdict.expires().is_none())))
     }
 
+    /// What `verdict` says, whatever it is, while it holds: `None` where it may not be used again.
+    pub fn of(verdict: &Arc<Verdict>) -> Option<Self> {
+        let lasting = verdict.expires().is_none();
+        let held = || Self(Held::new(Arc::clone(verdict), lasting));
+        verdict.is_shared().then(held)
+    }
+
     /// Whether it still is given. `ends` are those of [`super::Policy::ends`].
     #[inline]
     pub fn holds(&mut self, ends: &Ends) -> bool {

@@ -3,7 +3,7 @@
 //!
 //! This module owns [`Policy`], through which everybody asks. [`memo`] keeps verdicts,
 //! [`trace`] notes what an evaluation reads, [`grants`] keeps the standing grants of
-//! live sessions, [`tenants`] has the tenants' own policies, [`explain`] tells how a
+//! live sessions, [`terms`] knows what holds in rooms, [`tenants`] has the tenants' own policies, [`explain`] tells how a
 //! decision came about. The rules themselves are not here: they are the components'.
 
 pub mod answer;
@@ -18,7 +18,9 @@ mod losses;
 pub mod memo;
 mod sync;
 pub mod tenants;
+pub mod terms;
 pub mod trace;
+mod wishes;
 
 use crate::clock::unix_now;
 use crate::store::{Change, Store};

@@ -1,13 +1,16 @@
 //! One connection: its stream, what it sent in part, what it is owed still.
 
 use super::Limits;
+use super::body::{Body, Fed, push_end};
 use super::outbox::{GATHER, Outbox};
 use super::timer::{Tick, Wheel, ticks};
 use crate::hub::{ConnectionKey, Hub, Logs, Piece, RoomKey};
 use crate::metrics::tally::{self, Figure};
+use bytes::Bytes;
 use mio::net::TcpStream;
 use slab::Slab;
-use sschat_protocol::websocket::{Decoder, push_close};
+use sschat_protocol::streaming::Streaming;
+use sschat_protocol::websocket::Decoder;
 use std::io::{self, IoSlice, Write};
 use std::time::Duration;
 
@@ -27,7 +30,7 @@ pub(super) enum Phase {
     Closing,
     /// Both close frames are seen: flush, then end.
     Ending,
-    /// It broke the protocol: flush, then ignore what it sends until it ends the connection.
+    /// It broke the protocol, or is a body that ended: flush, then ignore what it sends until it ends the connection.
     Refused,
     /// To be removed at the end of the turn.
     Gone,
@@ -36,6 +39,8 @@ pub(super) enum Phase {
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
     pub(super) decoder: Decoder,
+    /// Where it is the body of an HTTP response, and no WebSocket.
+    pub(super) body: Option<Box<Body>>,
     pub(super) outbox: Option<Box<Outbox>>,
     /// What was read but may not be handed over yet.
     #[expect(
@@ -55,6 +60,8 @@ pub(super) struct Connection {
     pub(super) readable: bool,
     /// Held to [`Limits::wide`].
     pub(super) wide: bool,
+    /// What may wait for it at most, where that is less than [`Limits::queue`]; in bytes.
+    pub(super) queue: u32,
 }
 
 impl Connection {
@@ -62,6 +69,7 @@ impl Connection {
         Self {
             stream,
             decoder,
+            body: None,
             outbox: None,
             unread: None,
             heard: now,
@@ -72,7 +80,13 @@ impl Connection {
             held: false,
             readable: false,
             wide,
+            queue: u32::MAX,
         }
+    }
+
+    /// How messages stand in its body, where it is one.
+    pub(super) fn streaming(&self) -> Option<Streaming> {
+        self.body.as_deref().map(|body| body.streaming)
     }
 
     fn queue(&mut self) -> &mut Outbox {
@@ -163,15 +177,24 @@ impl Connection {
         Ok(())
     }
 
-    /// Gives up everything unsent and queues a close frame instead.
+    /// Gives up everything unsent and queues its end instead.
     pub(super) fn abandon(&mut self, code: u16, reason: &str) {
         self.held = false;
         self.unread = None;
+        let streaming = self.streaming();
         let outbox = self.queue();
-        outbox.abandon();
+        outbox.abandon(streaming);
         let mut frame = Vec::new();
-        push_close(&mut frame, code, reason);
+        push_end(streaming, &mut frame, code, reason);
         outbox.push_bytes(frame);
+    }
+
+    /// What it becomes once it was told that it ends. Nothing answers the end of a body.
+    pub(super) fn after_goodbye(&self) -> Phase {
+        match self.body {
+            Some(_) => Phase::Refused,
+            None => Phase::Closing,
+        }
     }
 }
 
@@ -241,6 +264,7 @@ impl Turn<'_> {
         if connection.phase != Phase::Open {
             return;
         }
+        let (streaming, phase) = (connection.streaming(), connection.after_goodbye());
         if std::mem::take(&mut connection.held) {
             if let Some(outbox) = &mut connection.outbox {
                 outbox.discard_held();
@@ -249,8 +273,25 @@ impl Turn<'_> {
             self.hub.forget(key);
             self.connections.resumed.push(key);
         }
-        self.hub.reply(key, |out| push_close(out, code, reason));
-        self.connections.closing(key, Phase::Closing, CLOSING);
+        self.hub
+            .reply(key, |out| push_end(streaming, out, code, reason));
+        self.connections.closing(key, phase, CLOSING);
+    }
+
+    /// Takes what a connection's peer said by another way, behind what waits already.
+    pub fn feed(&mut self, key: ConnectionKey, message: Bytes) -> Fed {
+        let limit = self.connections.limits.message;
+        let Some(connection) = self.connections.get(key) else {
+            return Fed::Closed;
+        };
+        let open = connection.phase == Phase::Open;
+        let Some(body) = connection.body.as_mut().filter(|_| open) else {
+            return Fed::Closed;
+        };
+        tally::add(Figure::ReceivedBytes, message.len() as u64);
+        let fed = body.push(message, limit);
+        self.connections.resumed.push(key);
+        fed
     }
 
     /// Lets a paused connection go on, after this call.
@@ -268,6 +309,13 @@ impl Turn<'_> {
             && connection.phase == Phase::Open
         {
             connection.held = true;
+        }
+    }
+
+    /// Bounds what may wait for a connection, in bytes; the host's own bound holds all the same.
+    pub fn bound(&mut self, key: ConnectionKey, queue: Option<u32>) {
+        if let Some(connection) = self.connections.get(key) {
+            connection.queue = queue.unwrap_or(u32::MAX);
         }
     }
 

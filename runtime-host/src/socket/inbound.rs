@@ -49,6 +49,10 @@ impl<A: Application> Shard<A> {
                 Ok(read) => {
                     connection.heard = now;
                     tally::add(Figure::ReceivedBytes, read as u64);
+                    if connection.body.is_some() {
+                        self.ignore(key, read);
+                        continue;
+                    }
                     let mut buffer = std::mem::take(&mut self.buffer);
                     let took_all = self.consume(key, &mut buffer[..read]);
                     self.buffer = buffer;

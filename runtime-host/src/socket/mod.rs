@@ -8,6 +8,7 @@
 //! Absent on purpose: policy, rooms' names, JSON. What a message means is the
 //! application's affair; what a connection is owed, the [`crate::hub::Hub`]'s.
 
+mod body;
 mod connection;
 mod drain;
 mod inbound;
@@ -16,12 +17,14 @@ mod outbox;
 mod shard;
 mod timer;
 
+pub use body::Fed;
 pub use connection::Turn;
 pub use mailbox::{Mailbox, Pace};
 
 use crate::hub::ConnectionKey;
 use crate::metrics::tally::{self, Published};
 use bytes::Bytes;
+use sschat_protocol::streaming::Streaming;
 use std::io;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -64,6 +67,8 @@ pub trait Application: 'static {
     fn is_wide(opening: &Self::Opening) -> bool;
     /// Whether a connection's messages may be compressed.
     fn deflates(opening: &Self::Opening) -> bool;
+    /// How messages stand in the body of an HTTP response that a connection is; `None` for a WebSocket.
+    fn streaming(opening: &Self::Opening) -> Option<Streaming>;
     /// A connection was adopted.
     fn opened(
         &mut self,
@@ -73,7 +78,7 @@ pub trait Application: 'static {
     ) -> Flow;
     /// A text message arrived.
     fn text(&mut self, connection: ConnectionKey, text: &str, turn: &mut Turn<'_>) -> Flow;
-    /// A binary message arrived.
+    /// A binary message arrived, or one that a peer of a body sent by another way.
     fn binary(&mut self, connection: ConnectionKey, bytes: &[u8], turn: &mut Turn<'_>) -> Flow;
     /// The connection is closing or gone; nothing more is taken from it or given to it.
     /// Not called where the application closed it by [`Turn::close`].
@@ -214,7 +219,7 @@ fn pin(core: Option<usize>) {
 
 impl<A: Application> Shards<A> {
     /// Gives an upgraded connection to the shard with the fewest. `read` is what was
-    /// read from it beyond its handshake.
+    /// read from it beyond its handshake; for a body, the request's own, as the peer's first message.
     pub fn adopt(&self, stream: TcpStream, read: Bytes, opening: A::Opening) {
         let emptiest = self.handles.iter().min_by_key(|shard| shard.connections());
         if let Some(shard) = emptiest {

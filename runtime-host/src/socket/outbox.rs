@@ -6,6 +6,7 @@
 
 use crate::hub::{Logs, Piece, RoomKey};
 use crate::metrics::tally::{self, Figure};
+use sschat_protocol::streaming::Streaming;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write};
 use std::rc::Rc;
@@ -133,13 +134,17 @@ impl Outbox {
     }
 
     /// Drops everything but the rest of a frame of which a part is sent, so that a close
-    /// frame may follow.
-    pub(super) fn abandon(&mut self) {
+    /// frame may follow, or the end of the body that the frames stand in.
+    pub(super) fn abandon(&mut self, body: Option<Streaming>) {
         self.chunks.truncate(1);
         if let Some(chunk) = self.chunks.front_mut() {
             let mut boundary = chunk.start;
             while boundary < chunk.sent {
-                boundary += frame_length(&chunk.log[boundary..chunk.end]);
+                let bytes = &chunk.log[boundary..chunk.end];
+                boundary += match body {
+                    Some(streaming) => streaming.frame_length(bytes).max(1),
+                    None => frame_length(bytes),
+                };
             }
             chunk.end = boundary.min(chunk.end);
             if chunk.sent == chunk.end {
@@ -226,7 +231,7 @@ mod tests {
                 got: Vec::new(),
             };
             outbox.write(&mut socket).unwrap();
-            outbox.abandon();
+            outbox.abandon(None);
             socket.room = usize::MAX;
             outbox.write(&mut socket).unwrap();
             assert_eq!(outbox.bytes(), 0);

@@ -1,5 +1,6 @@
 //! The event loop of a shard.
 
+use super::body::Body;
 use super::connection::{CATCHING_UP, Connection, Connections, Phase, Turn};
 use super::inbound::READ_BUFFER;
 use super::mailbox::Mailbox;
@@ -163,7 +164,7 @@ impl<A: Application> Shard<A> {
                 self.turn(|application, turn| application.command(command, turn));
             }
             Letter::Adopt(stream, read, opening) => {
-                if let Err(error) = self.adopt(stream, &read, opening) {
+                if let Err(error) = self.adopt(stream, read, opening) {
                     tracing::warn!(%error, "a connection could not be taken over");
                     self.count.fetch_sub(1, Ordering::Relaxed);
                 }
@@ -172,7 +173,7 @@ impl<A: Application> Shard<A> {
         }
     }
 
-    fn adopt(&mut self, stream: TcpStream, read: &Bytes, opening: A::Opening) -> io::Result<()> {
+    fn adopt(&mut self, stream: TcpStream, read: Bytes, opening: A::Opening) -> io::Result<()> {
         stream.set_nonblocking(true)?;
         let mut stream = mio::net::TcpStream::from_std(stream);
         let entry = self.connections.slab.vacant_entry();
@@ -187,14 +188,21 @@ impl<A: Application> Shard<A> {
             false => Decoder::new(),
         };
         let now = self.connections.now;
-        entry.insert(Connection::new(stream, decoder, now, wide));
-        let ping = ticks(self.connections.limits.ping);
-        self.connections.set_timer(key, self.connections.now + ping);
+        let mut connection = Connection::new(stream, decoder, now, wide);
+        let streaming = A::streaming(&opening);
+        connection.body = streaming.map(|streaming| Box::new(Body::new(streaming)));
+        entry.insert(connection);
+        if streaming.is_none() {
+            let ping = ticks(self.connections.limits.ping);
+            self.connections.set_timer(key, now + ping);
+        }
         let flow = self.turn(|application, turn| application.opened(key, opening, turn));
         if let Some(connection) = self.connections.get(key) {
             connection.paused = flow == Flow::Pause;
         }
-        if !read.is_empty() {
+        if streaming.is_some() {
+            self.turn(|_, turn| turn.feed(key, read));
+        } else if !read.is_empty() {
             self.consume(key, &mut read.to_vec());
         }
         if let Some(over) = self.drain {
@@ -214,6 +222,13 @@ impl<A: Application> Shard<A> {
                 continue;
             }
             let readable = connection.readable;
+            if connection.body.is_some() {
+                self.hand_over(key);
+                if readable {
+                    self.read(key, true);
+                }
+                continue;
+            }
             let unread = connection.unread.take();
             let took_all = unread.is_none_or(|mut unread| self.consume(key, &mut unread));
             if took_all && readable {
@@ -252,6 +267,14 @@ impl<A: Application> Shard<A> {
                 _ => self.remove(key),
             };
         }
+        // A body has its own protocol's pings.
+        if connection.body.is_some() {
+            if connection.deadline != Tick::MAX {
+                let deadline = connection.deadline;
+                self.connections.set_timer(key, deadline);
+            }
+            return;
+        }
         let silent = now.saturating_sub(connection.heard);
         if connection.phase == Phase::Open && silent >= idle {
             return self.close(key, close::NO_PONG, "no pong");
@@ -270,7 +293,7 @@ impl<A: Application> Shard<A> {
     }
 
     /// Closes an open connection on the shard's own account.
-    fn close(&mut self, key: ConnectionKey, code: u16, reason: &str) {
+    pub(super) fn close(&mut self, key: ConnectionKey, code: u16, reason: &str) {
         self.turn(|application, turn| {
             application.closed(key, turn);
             turn.close(key, code, reason);
@@ -292,6 +315,7 @@ impl<A: Application> Shard<A> {
                 return;
             }
             let limit = if connection.wide { wide } else { narrow };
+            let limit = limit.min(connection.queue as usize);
             match connection.deliver(logs, pieces, limit) {
                 Err(_) => broken.push(key),
                 Ok(false) if connection.phase == Phase::Open => slow.push(key),
@@ -316,10 +340,12 @@ impl<A: Application> Shard<A> {
         self.turn(|application, turn| application.closed(key, turn));
         // Leaving its rooms may have put more on its account.
         self.hub.forget(key);
+        let mut phase = Phase::Closing;
         if let Some(connection) = self.connections.get(key) {
             connection.abandon(close::SLOW_CONSUMER, "slow consumer");
+            phase = connection.after_goodbye();
         }
-        self.connections.closing(key, Phase::Closing, CATCHING_UP);
+        self.connections.closing(key, phase, CATCHING_UP);
         self.flush(key);
     }
 

@@ -41,6 +41,34 @@ pub struct Login {
     pub info: Option<String>,
     /// Rooms that the token names.
     pub channels: Vec<String>,
+    /// What its session is held to.
+    pub limits: Limits,
+}
+
+/// What a tenant holds its sessions to. What is absent is the host's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// Rooms that a session may name.
+    pub channels: Option<u32>,
+    /// Bytes of a message.
+    pub message_size: Option<u32>,
+    /// Bytes that may wait for a session.
+    pub queue_size: Option<u32>,
+    /// Bytes of a room's name.
+    pub channel_length: Option<u32>,
+    /// Commands of a session in a second, on average.
+    pub commands_per_second: Option<u32>,
+}
+
+/// What holds in a room. What is absent is the host's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Terms {
+    /// Bytes of a message.
+    pub message_size: Option<u32>,
+    /// Publications that are kept; 0 for none.
+    pub history_size: Option<u32>,
+    /// Seconds until a publication is gone; 0 for none.
+    pub history_age: Option<u32>,
 }
 
 /// A server that tells a tenant's public keys.
@@ -69,8 +97,12 @@ pub enum Question {
     TenantOfKey(String),
     /// Does this tenant have this room?
     HasRoom(String, String),
+    /// What holds in this tenant's room?
+    TermsOf(String, String),
     /// Where are this tenant's public keys told?
     KeysOf(String),
+    /// What does this tenant's backend want to be told?
+    EventsOf(String),
     /// Which policies did this tenant upload?
     PoliciesOf(String),
 }
@@ -86,8 +118,12 @@ pub enum Answer {
     Joined(Option<u64>),
     /// To [`Question::MayPublish`] and [`Question::HasRoom`].
     Yes,
+    /// To [`Question::TermsOf`].
+    Terms(Terms),
     /// To [`Question::KeysOf`].
     KeyServer(KeyServer),
+    /// To [`Question::EventsOf`].
+    Events(EventSettings),
     /// To [`Question::MaySee`]: rooms that both are members of; none where it is oneself.
     Shared(Vec<String>),
     /// To [`Question::TenantOfKey`].
@@ -96,6 +132,40 @@ pub enum Answer {
     Policies(Policies),
     /// To any question.
     No(Refusal),
+}
+
+/// Something that a tenant's backend can be told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "see the type of that name in wit/types.wit")]
+pub enum EventKind {
+    Connect,
+    Disconnect,
+    Join,
+    Leave,
+    Occupied,
+    Vacated,
+    Published,
+}
+
+/// What a tenant's backend wants to be told.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EventSettings {
+    /// Of what.
+    pub kinds: Vec<EventKind>,
+    /// Where it is posted to, if anywhere.
+    pub url: Option<String>,
+    /// What signs it.
+    pub secrets: Vec<String>,
+}
+
+impl std::fmt::Debug for EventSettings {
+    /// Without the secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EventSettings")
+            .field("kinds", &self.kinds)
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a tenant uploaded.

@@ -3,12 +3,15 @@
 mod bad_input;
 mod calls;
 mod keys;
+mod limits;
 mod passes;
 mod publications;
 mod recovery;
 mod restarts;
+mod revocation;
 mod rotation;
 mod sdk;
+mod streams;
 mod subscriptions;
 mod tokens;
 mod trace;

@@ -24,12 +24,37 @@ static PYTHON: OnceCell<PathBuf> = OnceCell::const_new();
 
 #[tokio::test]
 async fn the_javascript_sdk_in_json() {
-    javascript("json").await;
+    javascript("json", "websocket").await;
 }
 
 #[tokio::test]
 async fn the_javascript_sdk_in_protobuf() {
-    javascript("protobuf").await;
+    javascript("protobuf", "websocket").await;
+}
+
+#[tokio::test]
+async fn the_javascript_sdk_by_http_streams() {
+    javascript("json", "http_stream").await;
+}
+
+#[tokio::test]
+async fn the_javascript_sdk_by_http_streams_in_protobuf() {
+    javascript("protobuf", "http_stream").await;
+}
+
+#[tokio::test]
+async fn the_javascript_sdk_by_server_sent_events() {
+    javascript("json", "sse").await;
+}
+
+#[tokio::test]
+async fn the_javascript_sdk_hears_differences_in_json() {
+    differences("json").await;
+}
+
+#[tokio::test]
+async fn the_javascript_sdk_hears_differences_in_protobuf() {
+    differences("protobuf").await;
 }
 
 #[tokio::test]
@@ -42,7 +67,7 @@ async fn the_python_sdk_and_the_server_library_in_protobuf() {
     python("protobuf").await;
 }
 
-async fn javascript(format: &str) {
+async fn javascript(format: &str, transport: &str) {
     let folder = NODE.get_or_init(install_for_node).await;
     let host = Host::plain().await;
     let mut session = Command::new("node");
@@ -50,7 +75,23 @@ async fn javascript(format: &str) {
         .arg(repository().join("tests/sdk/session.mjs"))
         .arg(host.address().to_string())
         .arg(folder)
-        .arg(format);
+        .arg(format)
+        .arg(transport);
+    run(session, "the JavaScript session", PATIENCE).await;
+}
+
+async fn differences(format: &str) {
+    let folder = NODE.get_or_init(install_for_node).await;
+    let host = Host::plain().await;
+    let app = App::register(&host).await;
+    app.put_rule("open").await;
+    let token = |user: &str| sign(&json!({"sub": user}), &app.secret);
+    let mut session = Command::new("node");
+    session
+        .arg(repository().join("tests/sdk/deltas.mjs"))
+        .arg(host.address().to_string())
+        .arg(folder)
+        .args([format, &app.id, &token("alice"), &token("bob")]);
     run(session, "the JavaScript session", PATIENCE).await;
 }
 

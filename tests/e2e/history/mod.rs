@@ -5,6 +5,7 @@ mod crash;
 mod publishing;
 mod removal;
 mod server_api;
+mod settings;
 
 use serde_json::Value;
 use sschat_tests::{Answer, App};

@@ -64,6 +64,59 @@ pub(super) async fn check_tokens(judge: &mut Judge, app: &App) {
     }
 }
 
+pub(super) async fn check_revocations(judge: &mut Judge, app: &App) {
+    let (_, [user]) = app.room_of().await;
+    for (name, path) in [
+        ("Token", "/api/token/a%20b/revoke".to_owned()),
+        ("AllTokens", "/api/token/revoke".to_owned()),
+        ("UserTokens", format!("/api/user/{user}/revoke")),
+        ("UserTokens", "/api/user/nobody/revoke".to_owned()),
+    ] {
+        let revoke = format!("revoke{name}");
+        for (id, method, body) in [
+            (revoke.clone(), "POST", ""),
+            (format!("show{name}Revocation"), "GET", ""),
+            (revoke.clone(), "POST", "[]"),
+            (revoke, "PATCH", ""),
+            (format!("restore{name}"), "DELETE", ""),
+        ] {
+            let headers = [("x-api-key", &app.key[..])];
+            let answer = app.rest.send(method, &path, &headers, body).await;
+            judge.check(&id, &answer);
+        }
+    }
+}
+
+pub(super) async fn check_settings(judge: &mut Judge, app: &App) {
+    let room = app.room().await;
+    let (of_room, nowhere) = (
+        format!("/api/room/{room}/settings"),
+        "/api/room/room_00000000000040008000000000000000/settings",
+    );
+    let limits = r#"{"limits":{"channels":9},"history":{"size":3},"require_token":false}"#;
+    for (id, method, path, body) in [
+        ("setSettings", "PUT", "/api/settings", limits),
+        ("setSettings", "PUT", "/api/settings", r#"{"x":1}"#),
+        ("showSettings", "GET", "/api/settings", ""),
+        ("deleteSettings", "DELETE", "/api/settings", ""),
+        ("setSettings", "POST", "/api/settings", ""),
+        (
+            "setRoomSettings",
+            "PUT",
+            &of_room,
+            r#"{"history":{"age":9}}"#,
+        ),
+        ("setRoomSettings", "PUT", &of_room, "[]"),
+        ("setRoomSettings", "PUT", nowhere, "{}"),
+        ("showRoomSettings", "GET", &of_room, ""),
+        ("deleteRoomSettings", "DELETE", &of_room, ""),
+    ] {
+        let headers = [("x-api-key", &app.key[..])];
+        let answer = app.rest.send(method, path, &headers, body.to_owned()).await;
+        judge.check(id, &answer);
+    }
+}
+
 pub(super) async fn check_rooms(judge: &mut Judge, app: &App) {
     let (room, [user]) = app.room_of().await;
     let say = format!("/api/room/{room}/message");
@@ -166,5 +219,46 @@ pub(super) async fn check_rooms(judge: &mut Judge, app: &App) {
         let headers = [("x-api-key", &app.key[..])];
         let answer = app.rest.send(method, &path, &headers, body).await;
         judge.check(id, &answer);
+    }
+}
+
+pub(super) async fn check_events(judge: &mut Judge, app: &App) {
+    for (id, method, path, body) in [
+        ("showWebhook", "GET", "/api/webhook", ""),
+        ("readEvents", "GET", "/api/events", ""),
+        ("rotateWebhookSecret", "POST", "/api/webhook/secret", ""),
+        ("setWebhook", "PUT", "/api/webhook", "[]"),
+        ("setWebhook", "PUT", "/api/webhook", r#"{"kinds":["join"]}"#),
+        (
+            "setWebhook",
+            "PUT",
+            "/api/webhook",
+            r#"{"url":"https://h/"}"#,
+        ),
+        ("setWebhook", "PATCH", "/api/webhook", ""),
+        ("showWebhook", "GET", "/api/webhook", ""),
+        ("rotateWebhookSecret", "POST", "/api/webhook/secret", ""),
+        ("retireWebhookSecret", "DELETE", "/api/webhook/secret", ""),
+        ("readEvents", "GET", "/api/events?since=x", ""),
+        ("readEvents", "POST", "/api/events", ""),
+        ("deleteWebhook", "DELETE", "/api/webhook", ""),
+        ("deleteWebhook", "DELETE", "/api/webhook", ""),
+    ] {
+        let headers = [("x-api-key", &app.key[..])];
+        let answer = app.rest.send(method, path, &headers, body.to_owned()).await;
+        judge.check(id, &answer);
+    }
+    judge.check("readEvents", &app.rest.call("GET", "/api/events").await);
+    // A stream ends with the settings; where they went before it began, once more.
+    loop {
+        app.webhook(&serde_json::json!({})).await;
+        let (read, _) = tokio::join!(
+            app.call("GET", "/api/events?since=start"),
+            app.call("DELETE", "/api/webhook")
+        );
+        judge.check("readEvents", &read);
+        if read.status == 200 {
+            return;
+        }
     }
 }

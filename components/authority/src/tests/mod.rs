@@ -18,6 +18,7 @@ mod keys;
 mod open;
 mod passes;
 mod policies;
+mod revocation;
 mod rules;
 mod signer;
 mod tokens;

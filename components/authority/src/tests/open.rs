@@ -184,7 +184,7 @@ fn an_open_app_costs_no_more_calls() {
     let registered = identity(&app, user);
     let bare = Identity::parse(&app.id.to_string(), "ann").unwrap();
     let (_, calls, keys) = world.reads(|| world.by_user(Some(app.id), "ann"));
-    assert_eq!((calls, keys), (1, 2), "log in by name");
+    assert_eq!((calls, keys), (1, 3), "log in by name");
     for (who, room, wanted) in [
         (&registered, room.as_str(), (1, 5)),
         (&registered, "lobby", (1, 2)),

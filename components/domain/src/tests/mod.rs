@@ -6,6 +6,7 @@ mod crash;
 mod life;
 mod model;
 mod policy;
+mod revocation;
 mod schedule;
 
 use crate::id::{ApiKey, AppId, RoomId, UserId};

@@ -4,6 +4,7 @@
 
 mod cost;
 mod policy;
+mod settings;
 mod tokens;
 mod world;
 

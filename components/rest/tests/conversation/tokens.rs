@@ -1,6 +1,6 @@
 //! Secrets, and what a key's owner wants of user tokens.
 
-use super::world::{World, text};
+use super::world::{World, furnished, text};
 use serde_json::{Value, json};
 
 const PEM: &str = include_str!("../../../../tests/keys/p256.pem");
@@ -105,4 +105,90 @@ fn a_registration_says_what_it_wants_of_tokens() {
     assert_eq!(shown["keys"][0]["kty"], "EC");
     send(json!({"tokens": {"keys": ["x"]}})).refused(400, "bad_key");
     send(json!({"tokens": []})).refused(400, "bad_body");
+}
+
+#[test]
+fn tokens_are_revoked_by_id_by_user_and_by_time() {
+    let world = World::new();
+    let (key, _, user) = furnished(&world);
+    let now = world.now.get();
+    let token = format!("/api/token/a%2Fb+c/revoke?apikey={key}");
+    assert_eq!(world.call("GET", &token).expect(200)["revoked"], false);
+    let made = world
+        .send(
+            "POST",
+            &token,
+            &[],
+            format!(r#"{{"expires_at":{}}}"#, now + 60),
+        )
+        .expect(200);
+    let shown = json!({"status": "ok", "jti": "a/b+c", "revoked": true, "expires_at": now + 60});
+    assert_eq!(
+        (&made, world.call("GET", &token).expect(200)),
+        (&shown, shown.clone())
+    );
+    assert_eq!(world.call("DELETE", &token).expect(200)["revoked"], false);
+    assert_eq!(world.call("GET", &token).expect(200)["revoked"], false);
+    for path in [
+        format!("/api/user/{user}/revoke?apikey={key}"),
+        format!("/api/token/revoke?apikey={key}"),
+    ] {
+        let read = || world.call("GET", &path).expect(200)["issued_before"].clone();
+        let send = |body: &str| world.send("POST", &path, &[], body);
+        assert_eq!(read(), Value::Null);
+        assert_eq!(send("").expect(200)["issued_before"], now + 1);
+        send(r#"{"issued_before":1700000000}"#).expect(200);
+        assert_eq!(read(), 1_700_000_000);
+        send(&format!(r#"{{"issued_before":{}}}"#, now + 61)).refused(400, "bad_time");
+        for bad in ["[1]", r#"{"issued_before":-1}"#, r#"{"before":1}"#, "{"] {
+            send(bad).refused(400, "bad_body");
+        }
+        world.call("DELETE", &path).expect(200);
+        assert_eq!(read(), Value::Null);
+        world.call("PUT", &path).refused(405, "method_not_allowed");
+    }
+    for nobody in [&format!("user_{:032x}", 9)[..], "ann"] {
+        let path = format!("/api/user/{nobody}/revoke?apikey={key}");
+        world.call("POST", &path).refused(404, "not_found");
+    }
+    world
+        .call("PUT", &format!("/api/policy?rule=open&apikey={key}"))
+        .expect(200);
+    world
+        .call("POST", &format!("/api/user/ann/revoke?apikey={key}"))
+        .expect(200);
+    world
+        .call("POST", &format!("/api/user/a%2Fb/revoke?apikey={key}"))
+        .refused(404, "not_found");
+    for (path, status, code) in [
+        (format!("/api/token//revoke?apikey={key}"), 400, "bad_jti"),
+        (
+            format!("/api/token/%ff/revoke?apikey={key}"),
+            400,
+            "bad_jti",
+        ),
+        (
+            format!("/api/token/{}/revoke?apikey={key}", "x".repeat(257)),
+            400,
+            "bad_jti",
+        ),
+        (format!("/api/token/x?apikey={key}"), 404, "not_found"),
+        (format!("/api/token?apikey={key}"), 404, "not_found"),
+        ("/api/token/x/revoke".to_owned(), 401, "unauthorized"),
+    ] {
+        world.call("POST", &path).refused(status, code);
+    }
+    // With the key goes all of it.
+    world.call("POST", &token).expect(200);
+    world
+        .call("DELETE", &format!("/api/register/{key}"))
+        .expect(200);
+    while world.call("POST", "/api/register/-/sweep").expect(200)["more"] == true {}
+    assert!(
+        world
+            .store
+            .keys()
+            .iter()
+            .all(|key| key.starts_with("index/doomed"))
+    );
 }

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 pub(crate) struct World {
     pub store: Memory,
     pub drawn: Cell<u64>,
+    pub now: Cell<u64>,
     pub variables: BTreeMap<&'static str, &'static str>,
 }
 
@@ -25,6 +26,10 @@ impl Host for World {
         self.drawn.set(self.drawn.get() + 1);
         let drawn = self.drawn.get().to_be_bytes();
         std::array::from_fn(|at| drawn[at % 8] ^ (at as u8).wrapping_mul(37))
+    }
+
+    fn now(&self) -> u64 {
+        self.now.get()
     }
 
     async fn variable(&self, name: &str) -> Result<String, Refusal> {
@@ -61,6 +66,7 @@ impl World {
         Self {
             store: Memory::new(Counters::Text),
             drawn: Cell::new(0),
+            now: Cell::new(1_800_000_000),
             variables: BTreeMap::from([("registration", "open"), ("admin_token", "")]),
         }
     }
@@ -108,7 +114,10 @@ impl World {
 
     fn route(&self, request: &Request) -> Outcome {
         let path = &request.path;
-        if path.starts_with("/api/register") {
+        if path.starts_with("/api/register")
+            || path.starts_with("/api/token")
+            || path.starts_with("/api/settings")
+        {
             block_on(sschat_register::handle(self, request))
         } else if path.starts_with("/api/room") {
             block_on(sschat_room::handle(self, request))

@@ -12,6 +12,7 @@
 pub mod codes;
 mod command;
 pub mod delta;
+mod emulation;
 mod filter;
 mod frame;
 mod json;
@@ -30,9 +31,11 @@ pub use command::{
     Channel, Command, Connect, Delta, History, Publish, Refresh, Request, Resume, Rpc, Send, Since,
     SubRefresh, Subscribe,
 };
+pub use emulation::Emulation;
 pub use filter::Filter;
 pub use frame::{Commands, MAX_COMMANDS};
 pub use malformed::Malformed;
+pub(crate) use protobuf::delimited_length;
 pub use reply::{
     ClientInfo, Connected, Payload, Publication, Push, Reply, Subscription, push_ping,
 };

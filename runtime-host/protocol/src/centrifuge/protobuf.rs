@@ -38,6 +38,13 @@ pub(super) fn delimited<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], Malformed>
     Ok(taken)
 }
 
+/// The length of the delimited message at the start of `bytes`, its own length included; `None` where that is cut.
+pub(crate) fn delimited_length(bytes: &[u8]) -> Option<usize> {
+    let mut rest = bytes;
+    let size = usize::try_from(varint(&mut rest).ok()?).ok()?;
+    (bytes.len() - rest.len()).checked_add(size)
+}
+
 /// Reads a message, the command of a frame.
 pub(super) fn read<'a, M: Message<'a>>(bytes: &'a [u8], into: &mut M) -> Result<(), Malformed> {
     merge(bytes, into, MAX_MESSAGES_DEEP)

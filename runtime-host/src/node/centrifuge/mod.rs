@@ -14,6 +14,7 @@ mod calls;
 mod catching_up;
 mod clients;
 mod connect;
+mod deltas;
 mod history;
 mod listeners;
 mod presence;
@@ -30,7 +31,8 @@ pub(super) use listeners::{Coming, Listeners};
 pub(super) use publish::publication;
 pub(super) use recovery::Read;
 
-use super::{Sessions, wire};
+use super::{Endpoint, Sessions, wire};
+use crate::broker::Speaker;
 use crate::hub::ConnectionKey;
 use crate::policy::Undecided;
 use crate::policy::memo::Verdict;
@@ -42,6 +44,7 @@ use sschat_protocol::centrifuge::session::{Millis, Session, Settings, Step};
 use sschat_protocol::centrifuge::{Command, Commands, Disconnect, Failure, Format, Reply, Request};
 use sschat_protocol::websocket::Opcode;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// A buffer of replies that grew past this is not kept, so that one connect with thousands of rooms does not pin it.
 const KEPT: usize = 64 << 10;
@@ -49,8 +52,10 @@ const KEPT: usize = 64 << 10;
 /// What only a session of this protocol has.
 pub(super) struct Client {
     session: Session,
-    /// The id of the connection, by which others know it.
-    name: Arc<str>,
+    /// Who it is to others: the id of the connection, and what its login says of it.
+    speaker: Arc<Speaker>,
+    /// What its client proves to be itself with where commands come apart from the connection.
+    apart: Option<Box<Uuid>>,
     /// The id of the connect command.
     connect: u32,
     /// Where it says that it was in rooms of its own, until its connect is answered.
@@ -66,8 +71,6 @@ pub(super) struct Client {
     /// A refresh that is decided: the command's id, and the hold whose end decides it.
     refresh: Option<(u32, u32)>,
     parked: Option<Parked>,
-    /// What others are shown of its user: JSON.
-    info: Option<Arc<str>>,
     /// When its alarm goes off, in the shard's milliseconds.
     alarm: Millis,
 }
@@ -75,12 +78,17 @@ pub(super) struct Client {
 impl Client {
     /// The id of the connection.
     pub(super) fn name(&self) -> Arc<str> {
-        Arc::clone(&self.name)
+        Arc::clone(&self.speaker.client)
     }
 
     /// What others are shown of its user: JSON.
     pub(super) fn info(&self) -> Option<Arc<str>> {
-        self.info.clone()
+        self.speaker.info.clone()
+    }
+
+    /// As whom it speaks.
+    pub(super) fn speaker(&self) -> Arc<Speaker> {
+        Arc::clone(&self.speaker)
     }
 }
 
@@ -129,7 +137,9 @@ impl Sessions {
         let now = self.clients.now();
         let session = self.sessions.get_mut(key as usize)?.as_deref_mut()?;
         let client = session.client.as_deref_mut()?;
-        Some(act(&mut client.session, now, &self.clients.settings))
+        let settings = session.held_to.as_deref().map(|held| &held.settings);
+        let settings = settings.unwrap_or(&self.clients.settings);
+        Some(act(&mut client.session, now, settings))
     }
 
     /// Lets the state machine say something.
@@ -157,9 +167,11 @@ impl Sessions {
                 Format::Json => Opcode::Text,
                 Format::Protobuf => Opcode::Binary,
             };
-            let (agreed, deflater) = (session.deflate, &mut self.deflater);
-            turn.hub.reply(key, |log| {
-                wire::push_to(deflater, agreed, (opcode, &out), log);
+            let (agreed, endpoint) = (session.deflate, session.endpoint);
+            let deflater = &mut self.deflater;
+            turn.hub.reply(key, |log| match endpoint {
+                Endpoint::Streaming(streaming) => streaming.push(log, &out),
+                _ => wire::push_to(deflater, agreed, (opcode, &out), log),
             });
         }
         out.clear();

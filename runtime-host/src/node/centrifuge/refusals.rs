@@ -13,6 +13,9 @@ const TOKEN_EXPIRED: &str = "token_expired";
 /// What the authority calls any other token that logs nobody in.
 const INVALID_TOKEN: &str = "invalid_token";
 
+/// What the authority calls a token that was taken back.
+const TOKEN_REVOKED: &str = "token_revoked";
+
 /// What the authority calls a token by a key that nobody told.
 const UNKNOWN_KEY: &str = "unknown_signing_key";
 
@@ -37,7 +40,7 @@ pub(super) fn failure(refusal: &Refusal) -> Failure {
 pub(super) fn keeps_out(refusal: &Refusal) -> Result<Failure, Disconnect> {
     match &*refusal.code {
         TOKEN_EXPIRED => Ok(Failure::TOKEN_EXPIRED),
-        INVALID_TOKEN | UNKNOWN_KEY => Err(Disconnect::INVALID_TOKEN),
+        INVALID_TOKEN | UNKNOWN_KEY | TOKEN_REVOKED => Err(Disconnect::INVALID_TOKEN),
         passing if PASSING.contains(&passing) => Ok(Failure::INTERNAL),
         code => Err(reasoned(&Disconnect::PERMISSION_DENIED, code)),
     }
@@ -47,6 +50,7 @@ pub(super) fn keeps_out(refusal: &Refusal) -> Result<Failure, Disconnect> {
 pub(super) fn ends_login(refusal: &Refusal, refreshing: bool) -> Disconnect {
     match &*refusal.code {
         TOKEN_EXPIRED => Disconnect::EXPIRED,
+        TOKEN_REVOKED => Disconnect::INVALID_TOKEN,
         INVALID_TOKEN | UNKNOWN_KEY if refreshing => Disconnect::INVALID_TOKEN,
         code => reasoned(&Disconnect::REVOKED, code),
     }
@@ -79,6 +83,7 @@ mod tests {
         assert!(keeps_out(&refusal("store_unavailable")).unwrap().temporary);
         for code in [
             "invalid_token",
+            "token_revoked",
             "unknown_user",
             "token_required",
             "banned_by_a_policy",

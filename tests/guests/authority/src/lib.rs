@@ -9,7 +9,8 @@ wit_bindgen::generate!({
 });
 
 use exports::sschat::policy::decisions::{
-    Credential, Guest, Identity, Joined, KeyServer, Login, Pass, Policies, Refusal, RoomPage,
+    Credential, EventSettings, Guest, Identity, Joined, KeyServer, Limits, Login, Pass, Policies,
+    Refusal, RoomPage, Terms,
 };
 
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -39,6 +40,13 @@ impl Guest for Hostile {
             expires: None,
             info: None,
             channels: Vec::new(),
+            limits: Limits {
+                channels: None,
+                message_size: None,
+                queue_size: None,
+                channel_length: None,
+                commands_per_second: None,
+            },
         })
     }
 
@@ -78,8 +86,23 @@ impl Guest for Hostile {
         })
     }
 
+    fn terms_of(_tenant: String, _room: String) -> Result<Terms, Refusal> {
+        Ok(Terms {
+            message_size: None,
+            history_size: None,
+            history_age: None,
+        })
+    }
+
     fn tenant_of_key(_api_key: String) -> Result<String, Refusal> {
         Ok(TENANT.to_owned())
+    }
+
+    fn events_of(_tenant: String) -> Result<EventSettings, Refusal> {
+        Err(Refusal {
+            code: "no_events".to_owned(),
+            reason: "There are none.".to_owned(),
+        })
     }
 
     fn policies_of(tenant: String) -> Result<Policies, Refusal> {

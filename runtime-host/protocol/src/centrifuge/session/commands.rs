@@ -1,6 +1,6 @@
 //! Commands that come in: which are in order, and what is said to the others.
 
-use super::{Millis, Phase, Session, Settings, Step, limits::Paced};
+use super::{Millis, Phase, Session, Settings, Step, limits::Pace};
 use crate::{
     centrifuge::{
         Command, Delta, Disconnect, Failure, Format, MAX_DEPTH, Reply, Request, Subscribe, is_json,
@@ -86,13 +86,13 @@ impl Session {
         command: &Command<'_>,
     ) -> Result<(), Refusal> {
         match self.rate.pace(now, settings) {
-            Paced::Fine => Ok(()),
+            Pace::Fine => Ok(()),
             // Nobody would learn that a message without an answer was dropped.
-            Paced::Fast if matches!(command.request, Request::Send(_)) => {
+            Pace::Fast if matches!(command.request, Request::Send(_)) => {
                 Err(Disconnect::TOO_MANY_REQUESTS.into())
             }
-            Paced::Fast => Err(Failure::TOO_MANY_REQUESTS.into()),
-            Paced::Flood => Err(Disconnect::TOO_MANY_REQUESTS.into()),
+            Pace::Fast => Err(Failure::TOO_MANY_REQUESTS.into()),
+            Pace::Flood => Err(Disconnect::TOO_MANY_REQUESTS.into()),
         }
     }
 

@@ -38,7 +38,8 @@ impl Ids {
 
 /// What a command costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Paced {
+pub enum Pace {
+    /// Nothing.
     Fine,
     /// Refuse it.
     Fast,
@@ -48,7 +49,7 @@ pub(super) enum Paced {
 
 /// The pace of a session's commands: the time at which a client that keeps the average would send the next one.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Rate {
+pub struct Rate {
     /// In microseconds.
     next: u64,
     /// Commands refused since one was not.
@@ -56,9 +57,10 @@ pub(super) struct Rate {
 }
 
 impl Rate {
-    pub(super) fn pace(&mut self, now: Millis, settings: &Settings) -> Paced {
+    /// A command came.
+    pub fn pace(&mut self, now: Millis, settings: &Settings) -> Pace {
         let Some(each) = 1_000_000_u64.checked_div(settings.commands_per_second.into()) else {
-            return Paced::Fine;
+            return Pace::Fine;
         };
         let now = now.saturating_mul(1000);
         let next = self.next.max(now);
@@ -66,13 +68,13 @@ impl Rate {
         if next - now < ahead {
             self.next = next.saturating_add(each);
             self.refused = 0;
-            return Paced::Fine;
+            return Pace::Fine;
         }
         self.refused += 1;
         if self.refused > settings.burst {
-            Paced::Flood
+            Pace::Flood
         } else {
-            Paced::Fast
+            Pace::Fast
         }
     }
 }

@@ -32,9 +32,10 @@ mod limits;
 
 use super::{Command, Disconnect, Failure, Format, MAX_SUBS, Push, Reply};
 use channels::Channels;
-use limits::{Ids, Rate};
+use limits::Ids;
 
 pub use channels::Entry;
+pub use limits::{Pace, Rate};
 
 /// Milliseconds since a moment of the caller's choice.
 pub type Millis = u64;

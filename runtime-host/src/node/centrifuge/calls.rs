@@ -45,8 +45,8 @@ impl Sessions {
             _ => return self.refused(key, id, &Failure::BAD_REQUEST, out),
         };
         let (node, shard) = (Arc::clone(&self.node), self.shard);
-        let limit = self.clients.settings.payload;
-        let Some(session) = self.session(key) else {
+        let limit = self.with(key, |_, _, settings| settings.payload);
+        let (Some(limit), Some(session)) = (limit, self.session(key)) else {
             return Done::Next;
         };
         let Some(who) = &session.who else {

@@ -22,6 +22,7 @@ pub mod redis;
 pub mod rest;
 pub mod schema;
 pub mod token;
+pub mod webhook;
 
 pub use app::App;
 pub use body::Body;
@@ -32,3 +33,4 @@ pub use host::{Host, Options};
 pub use raw::{Frame, RawSocket};
 pub use redis::Redis;
 pub use rest::{Answer, Rest};
+pub use webhook::{EventStream, Receiver};

@@ -1,6 +1,7 @@
 //! The one file that chooses implementations and joins the parts into a host.
 
 mod broker;
+mod events;
 mod figures;
 mod history;
 mod stores;
@@ -10,6 +11,8 @@ use crate::broker::{Broker, Channels};
 use crate::cli::{COMPILE, RuntimeArgs};
 use crate::config::Config;
 use crate::desk::PolicyDesk;
+use crate::events::Events;
+use crate::feed::EventFeed;
 use crate::fetch::Fetcher;
 use crate::http::rooms::Backend;
 use crate::http::streams::{Fate, Relay};
@@ -67,6 +70,7 @@ pub struct App {
     state: Arc<dyn Store>,
     broker: Arc<dyn Broker>,
     history: Option<Arc<dyn History>>,
+    events: Arc<Events>,
 }
 
 impl App {
@@ -101,6 +105,7 @@ impl App {
             backend,
             broker,
             history,
+            events,
             counted,
             post,
         } = join(&policy, &label, config, &stores)?;
@@ -110,6 +115,7 @@ impl App {
             policy: Arc::clone(&policy),
             commits: stores.commit_latencies(),
             history: counted,
+            events: Arc::clone(&events),
         };
         let server = Server::new(Parts {
             routes: mount::routes(manifest, &mounts),
@@ -125,6 +131,7 @@ impl App {
             figures: figures.figures(),
             local_metrics: config.metrics_listen.is_none(),
             backend,
+            feed: Arc::new(EventFeed(Arc::clone(&events))),
         })?;
         Ok(Self {
             name: manifest.name.clone(),
@@ -135,6 +142,7 @@ impl App {
             state,
             broker,
             history,
+            events,
         })
     }
 
@@ -176,7 +184,9 @@ impl App {
     pub async fn serve(self, bound: Bound, stop: impl Future<Output = ()>, drain: Duration) {
         self.server.start_sweeps();
         self.policy.start_refreshing();
+        self.events.wake();
         let (begin, begun) = tokio::sync::oneshot::channel();
+        let events = Arc::clone(&self.events);
         let shards = Arc::clone(&self.shards);
         let drained = tokio::spawn(async move {
             let _ = begun.await;
@@ -184,6 +194,7 @@ impl App {
         });
         let stop = async {
             stop.await;
+            events.end();
             let _ = begin.send(());
         };
         let left = bound.serve(self.server.clone(), stop, drain).await;
@@ -194,6 +205,7 @@ impl App {
             tracing::error!(%error, "the shards did not end in order");
         }
         self.broker.close().await;
+        self.events.close().await;
         if let Some(history) = self.history
             && let Err(error) = history.close().await
         {
@@ -312,6 +324,7 @@ struct Joined {
     backend: Arc<dyn Backend>,
     broker: Arc<dyn Broker>,
     history: Option<Arc<dyn History>>,
+    events: Arc<Events>,
     counted: Arc<HistoryFigures>,
     post: Post,
 }
@@ -326,23 +339,31 @@ fn join(
     let settings = &config.socket;
     let prepared = Prepared::new(settings.shards).context("cannot make event queues")?;
     let post = Post::new(prepared.handles());
-    let channels = Arc::new(Channels::new(settings.shards));
+    let counted = Arc::new(HistoryFigures::default());
+    let state = stores.redis(label);
+    let keeping = broker::keeping(config, state, &post, &counted)?;
+    let history = keeping.as_ref().map(|it| Arc::clone(&it.history));
+    let events = events::open(config, history.clone(), policy)?;
+    let channels = Channels::new(settings.shards).with_events(Arc::clone(&events));
+    let channels = Arc::new(channels);
     let reach = Reach {
         post: post.clone(),
         channels: Arc::clone(&channels),
     };
     let grants = StandingGrants::start(Arc::clone(policy), Arc::new(reach));
     stores.listen(label, Arc::clone(&grants) as Arc<dyn ChangeListener>);
-    let counted = Arc::new(HistoryFigures::default());
+    // After the grants, by whom what was learned of a tenant ends.
+    stores.listen(label, Arc::clone(&events) as Arc<dyn ChangeListener>);
     let joined = (post.clone(), Arc::clone(&channels));
     let told = post.clone();
-    let (broker, history) = broker::open(config, stores.redis(label), joined, &counted)?;
+    let broker = broker::open(config, state, joined, keeping)?;
     let farewell = Arc::clone(&broker);
     let backend = Arc::new(RoomBackend {
         policy: Arc::clone(policy),
         broker: Arc::clone(&broker),
         channels: Arc::clone(&channels),
         post: post.clone(),
+        events: Arc::clone(&events),
         limit: settings.message_limit,
     });
     let sessions = node::Settings {
@@ -376,6 +397,7 @@ fn join(
         backend,
         broker: farewell,
         history,
+        events,
         counted,
         post: told,
     })

@@ -3,6 +3,7 @@
 use crate::broker::{
     Broker, Channel, Channels, Epoch, Origin, Page, Position, Query, Refused, Said, Taker, Unread,
 };
+use crate::events::Events;
 use crate::http::policies::Declined;
 use crate::http::rooms::{
     Act, Backend, Message, Place, Population, Present, Shelf, Shown, Wanted, Whose,
@@ -16,7 +17,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::StatusCode;
 use serde_json::value::RawValue;
-use sschat_history::{HistoryError, PublishError};
+use sschat_history::{HistoryError, PublishError, TAGS_LIMIT, TEXT_LIMIT};
 use sschat_protocol::{nesting, seed};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -34,6 +35,7 @@ pub(crate) struct RoomBackend {
     pub(crate) broker: Arc<dyn Broker>,
     pub(crate) channels: Arc<Channels>,
     pub(crate) post: Post,
+    pub(crate) events: Arc<Events>,
     /// The largest message, in bytes.
     pub(crate) limit: usize,
 }
@@ -68,12 +70,20 @@ impl RoomBackend {
             let msg = format!("a message nests up to {} deep", seed::MAX_DEPTH);
             return Err(Declined::bad(msg));
         }
+        let tags = message.tags.as_deref().unwrap_or_default();
+        let long_tag =
+            |(name, value): &(Box<str>, Box<str>)| name.len().max(value.len()) > TEXT_LIMIT;
+        if tags.len() > TAGS_LIMIT || tags.iter().any(long_tag) {
+            let msg = format!("a message has up to {TAGS_LIMIT} tags of {TEXT_LIMIT} bytes");
+            return Err(Declined::bad(msg));
+        }
         let data = one_line(data);
         let from: Arc<str> = message.from.into();
         let said = Said {
             message: &data,
             from: &from,
-            client: None,
+            by: None,
+            tags: message.tags.as_ref(),
             key: message.key,
         };
         let (taker, taken) = oneshot::channel();
@@ -231,11 +241,16 @@ impl Backend for RoomBackend {
         .boxed()
     }
 
+    fn forget_events<'a>(&'a self, tenant: &'a str) -> BoxFuture<'a, ()> {
+        self.events.clear(tenant).boxed()
+    }
+
     fn forget_tenant<'a>(&'a self, tenant: &'a str) -> BoxFuture<'a, ()> {
         async move {
             if let Err(error) = self.broker.remove_tenant(tenant).await {
                 tracing::warn!(%error, "the history of a deleted key stays until it expires");
             }
+            self.events.forget(tenant).await;
         }
         .boxed()
     }
@@ -260,11 +275,18 @@ fn place(position: Position) -> Place {
 fn shelf(page: Page) -> Result<Shelf, Declined> {
     let shown = |publication: &Arc<sschat_history::Publication>| {
         let text = String::from_utf8_lossy(&publication.payload).into_owned();
+        let by = publication.by.as_deref();
+        let info = by.and_then(|by| by.info.as_deref());
+        let tags = publication.tags.iter().flat_map(|tags| tags.iter());
+        let tag = |(name, value): &(Box<str>, Box<str>)| (name.to_string(), value.to_string());
         Some(Shown {
             offset: publication.offset,
             time: publication.time,
             data: RawValue::from_string(text).ok()?,
             from: publication.from.as_deref().map(str::to_owned),
+            client: by.map(|by| by.client.to_string()),
+            info: info.and_then(|info| RawValue::from_string(info.to_string()).ok()),
+            tags: tags.map(tag).collect(),
         })
     };
     let publications: Option<Vec<Shown>> = page.publications.iter().map(shown).collect();

@@ -69,6 +69,8 @@ pub struct Config {
     pub history: HistorySettings,
     /// Whether key servers may have private addresses, and speak HTTP.
     pub private_key_servers: bool,
+    /// Whether webhooks may have private addresses, and speak HTTP.
+    pub private_webhooks: bool,
     /// How publications reach other hosts, where that was said.
     pub broker: Option<BrokerKind>,
     /// Whether `/websocket/echo` exists.
@@ -184,7 +186,12 @@ impl Config {
             listen: args.listen,
             metrics_listen: args.metrics_listen,
             state_dir: args.runtime.state_dir.clone(),
-            http: http_limits(args, settings, socket.message_limit),
+            http: http::Limits {
+                connections: CONNECTIONS,
+                message: socket.message_limit,
+                body: body_limit(args, settings),
+                head: time(args.handshake_timeout, settings.handshake_timeout, 10),
+            },
             rest: rest_limits(args, settings)?,
             socket,
             pin_cores: args.pin_cores.clone(),
@@ -192,6 +199,7 @@ impl Config {
             compression: args.compression.or(settings.compression).unwrap_or(false),
             history: history(args, settings)?,
             private_key_servers: args.private_key_servers,
+            private_webhooks: args.private_webhooks,
             broker: args.broker.or(settings.broker),
             debug_endpoints: args.debug_endpoints,
             drain: args.drain,
@@ -208,15 +216,9 @@ impl Config {
     }
 }
 
-fn http_limits(args: &UpArgs, settings: &Settings, message: usize) -> http::Limits {
-    let body = args.body_limit.or(settings.body_limit);
-    let head = args.handshake_timeout.or(settings.handshake_timeout);
-    http::Limits {
-        connections: CONNECTIONS,
-        message,
-        body: body.unwrap_or(BODY_LIMIT),
-        head: head.unwrap_or(Duration::from_secs(10)),
-    }
+fn body_limit(args: &UpArgs, settings: &Settings) -> u64 {
+    let limit = args.body_limit.or(settings.body_limit);
+    limit.unwrap_or(BODY_LIMIT)
 }
 
 fn rest_limits(args: &UpArgs, settings: &Settings) -> Result<RestLimits, ConfigError> {

@@ -23,10 +23,6 @@ pub type ConnectionKey = u32;
 /// A room, as its shard numbers it while it has a member there.
 pub type RoomKey = u32;
 
-/// How many wire formats a room may be heard in: four over WebSockets, each also compressed, and three in the bodies of
-/// HTTP responses, each also without chunks. Numbered with gaps.
-pub const FORMATS: usize = 16;
-
 /// Logs that grew past this in a turn are not kept for the next, so that one burst does not pin its memory.
 const LOG_KEEP: usize = 256 << 10;
 
@@ -39,7 +35,7 @@ const DIRECT: u32 = 0;
 pub struct Seat {
     /// The room.
     pub room: RoomKey,
-    /// The wire format in which the member hears it, below [`FORMATS`].
+    /// The wire format in which the member hears it.
     pub format: u8,
     /// The index among the members of that format.
     pub position: u32,
@@ -87,6 +83,7 @@ struct Own {
 
 /// A room in one wire format.
 struct Lane {
+    format: u8,
     members: Vec<Member>,
     /// The log of this turn, once something was published.
     log: u32,
@@ -96,7 +93,14 @@ struct Lane {
 #[derive(Default)]
 struct Room {
     channel: u64,
-    lanes: [Option<Box<Lane>>; FORMATS],
+    /// One a format that has a member: rarely more than two.
+    lanes: Vec<Lane>,
+}
+
+impl Room {
+    fn lane(&mut self, format: u8) -> Option<&mut Lane> {
+        self.lanes.iter_mut().find(|lane| lane.format == format)
+    }
 }
 
 /// The frames of a turn.
@@ -167,16 +171,21 @@ impl Hub {
             tally::add(Figure::Rooms, 1);
             rooms.insert(Room {
                 channel,
-                lanes: Default::default(),
+                lanes: Vec::with_capacity(1),
             }) as RoomKey
         });
-        let lane = self.rooms[room as usize].lanes[usize::from(format)].get_or_insert_with(|| {
-            Box::new(Lane {
+        let lanes = &mut self.rooms[room as usize].lanes;
+        let known = lanes.iter().position(|lane| lane.format == format);
+        let lane = known.unwrap_or_else(|| {
+            lanes.push(Lane {
+                format,
                 members: Vec::with_capacity(1),
                 log: NONE,
                 own: Vec::new(),
-            })
+            });
+            lanes.len() - 1
         });
+        let lane = &mut lanes[lane];
         let from = match lane.log {
             NONE => 0,
             log => self.logs.logs[log as usize].bytes.len() as u32,
@@ -198,8 +207,11 @@ impl Hub {
     /// its connection is returned: its seat is now `seat`.
     pub fn leave(&mut self, seat: Seat, forfeit: bool) -> Option<ConnectionKey> {
         let room = self.rooms.get_mut(seat.room as usize)?;
-        let slot = room.lanes.get_mut(usize::from(seat.format))?;
-        let lane = slot.as_mut()?;
+        let at = room
+            .lanes
+            .iter()
+            .position(|lane| lane.format == seat.format)?;
+        let lane = &mut room.lanes[at];
         if seat.position as usize >= lane.members.len() {
             return None;
         }
@@ -220,8 +232,8 @@ impl Hub {
             .get(seat.position as usize)
             .map(|member| member.connection);
         if lane.members.is_empty() {
-            *slot = None;
-            if room.lanes.iter().all(Option::is_none) {
+            room.lanes.swap_remove(at);
+            if room.lanes.is_empty() {
                 let channel = room.channel;
                 self.rooms.remove(seat.room as usize);
                 self.by_channel.remove(&channel);
@@ -247,9 +259,8 @@ impl Hub {
         let Some(state) = self.rooms.get_mut(room as usize) else {
             return;
         };
-        for (format, slot) in state.lanes.iter_mut().enumerate() {
-            let Some(lane) = slot else { continue };
-            let format = format as u8;
+        for lane in &mut state.lanes {
+            let format = lane.format;
             if lane.log == NONE {
                 lane.log = self.spare.pop().unwrap_or_else(|| {
                     self.logs.logs.push(Log::default());
@@ -306,9 +317,21 @@ impl Hub {
     pub fn members(&self, room: RoomKey, format: u8) -> impl Iterator<Item = ConnectionKey> + '_ {
         self.rooms
             .get(room as usize)
-            .and_then(|room| room.lanes[usize::from(format)].as_ref())
+            .and_then(|room| room.lanes.iter().find(|lane| lane.format == format))
             .into_iter()
             .flat_map(|lane| lane.members.iter().map(|member| member.connection))
+    }
+
+    /// The formats in which the room is heard.
+    pub fn formats(&self, room: RoomKey) -> impl Iterator<Item = u8> + '_ {
+        let lanes = self.rooms.get(room as usize).map(|room| &*room.lanes);
+        lanes.unwrap_or_default().iter().map(|lane| lane.format)
+    }
+
+    /// The connections that hear the room in any format.
+    pub fn everybody(&self, room: RoomKey) -> impl Iterator<Item = ConnectionKey> + '_ {
+        self.formats(room)
+            .flat_map(move |format| self.members(room, format))
     }
 
     /// Nothing that this connection is owed matters any more; its key may be given to another.
@@ -365,7 +388,7 @@ impl Hub {
             let Some(lane) = self
                 .rooms
                 .get_mut(room as usize)
-                .and_then(|room| room.lanes[usize::from(format)].as_mut())
+                .and_then(|room| room.lane(format))
                 .filter(|lane| lane.log != NONE)
             else {
                 continue;

@@ -9,6 +9,8 @@ pub mod clock;
 pub mod config;
 mod desk;
 mod digest;
+pub mod events;
+mod feed;
 mod fetch;
 pub mod http;
 pub mod hub;

@@ -98,7 +98,8 @@ impl<B: Broker> Host<B> {
         let said = Said {
             message,
             from: &"u".into(),
-            client: None,
+            by: None,
+            tags: None,
             key,
         };
         let channel = self.channels.get("t", room);

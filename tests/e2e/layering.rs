@@ -202,6 +202,12 @@ fn dependencies_point_downward() {
         ]),
     );
     never_uses(
+        "runtime-host/src/events",
+        &with(&[
+            "http", "node", "policy", "socket", "broker", "hub", "wasm", "manifest",
+        ]),
+    );
+    never_uses(
         "runtime-host/src/policy",
         &with(&["http", "node", "socket", "broker", "hub", "manifest"]),
     );

@@ -13,6 +13,7 @@ mod centrifuge;
 mod codes;
 mod command_line;
 mod deploy;
+mod events;
 mod history;
 mod hosts;
 mod layering;

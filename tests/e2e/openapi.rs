@@ -3,7 +3,7 @@
 mod calls;
 mod streams;
 
-use calls::{check_policies, check_rooms, check_tokens};
+use calls::{check_events, check_policies, check_rooms, check_tokens};
 use serde_json::Value;
 use sschat_tests::schema::faults;
 use sschat_tests::{Answer, App, Host, Options, Rest};
@@ -174,6 +174,12 @@ async fn every_route_is_in_it() {
         ("get", "/connection/sse"),
         ("post", "/connection/sse"),
         ("post", "/emulation"),
+        ("get", "/api/webhook"),
+        ("put", "/api/webhook"),
+        ("delete", "/api/webhook"),
+        ("post", "/api/webhook/secret"),
+        ("delete", "/api/webhook/secret"),
+        ("get", "/api/events"),
         ("get", "/healthz"),
         ("get", "/readyz"),
     ];
@@ -337,6 +343,7 @@ async fn real_answers_match_it() {
     check_policies(&mut judge, &app).await;
     check_rooms(&mut judge, &app).await;
     check_streams(&mut judge, &app, &host).await;
+    check_events(&mut judge, &app).await;
     judge.check("deleteKey", &app.rest.call("DELETE", &key_path).await);
     judge.check("deleteKey", &app.rest.call("DELETE", &key_path).await);
 

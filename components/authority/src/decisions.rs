@@ -6,8 +6,9 @@
 use crate::name::Name;
 use crate::pass;
 use sschat_domain::access::{self, Components};
+use sschat_domain::events::{self, Events};
 use sschat_domain::membership::Pair;
-use sschat_domain::record::{Component, Rule};
+use sschat_domain::record::{Component, Rule, Secret};
 use sschat_domain::{ApiKey, AppId, Error, Page, Read, RoomId, key, tenant};
 
 pub use crate::login::{Credential, Login, log_in};
@@ -76,6 +77,7 @@ const NOT_VISIBLE: Refusal = refusal("not_visible", "The two users share no room
 const UNKNOWN_KEY: Refusal = refusal("unknown_key", "There is no such API key.");
 const UNKNOWN_APP: Refusal = refusal("unknown_app", "There is no such app.");
 const NO_KEY_SERVER: Refusal = refusal("no_key_server", "The app names no key server.");
+const NO_EVENTS: Refusal = refusal("no_events", "The app wants to be told nothing.");
 const UNKNOWN_ROOM: Refusal = refusal("unknown_room", "There is no such room.");
 
 /// One page of the rooms that `who` is subscribed to.
@@ -198,6 +200,16 @@ pub async fn keys_of<S: Read>(store: &S, tenant: &str) -> Result<KeyServer, Refu
         url: url.ok_or(NO_KEY_SERVER)?,
         keep_at: key::key_set(tenant),
     })
+}
+
+/// What the tenant's backend wants to be told, and the secrets that sign it.
+///
+/// # Errors
+///
+/// Where it wants nothing.
+pub async fn events_of<S: Read>(store: &S, tenant: &str) -> Result<(Events, Vec<Secret>), Refusal> {
+    let tenant: AppId = tenant.parse().map_err(|_| UNKNOWN_APP)?;
+    events::in_effect(store, tenant).await?.ok_or(NO_EVENTS)
 }
 
 /// What the tenant uploaded.

@@ -20,6 +20,7 @@ mod bindings {
 use crate::decisions::{self, Clock, Identity};
 use bindings::exports::sschat::policy::decisions::Guest;
 use bindings::sschat::policy::{clock, state, types};
+use sschat_domain::events::Kind;
 use sschat_domain::{Error, Read};
 use std::future::Future;
 use std::pin::pin;
@@ -100,6 +101,20 @@ impl Guest for Authority {
         })
     }
 
+    fn events_of(tenant: String) -> Result<types::EventSettings, types::Refusal> {
+        let (events, secrets) = run(decisions::events_of(&State, &tenant))?;
+        let secrets = secrets.iter().map(|secret| secret.expose().to_owned());
+        Ok(types::EventSettings {
+            kinds: events
+                .kinds
+                .into_iter()
+                .map(types::EventKind::from)
+                .collect(),
+            url: events.url,
+            secrets: secrets.collect(),
+        })
+    }
+
     fn policies_of(tenant: String) -> Result<types::Policies, types::Refusal> {
         let policies = run(decisions::policies_of(&State, &tenant))?;
         Ok(types::Policies {
@@ -107,6 +122,20 @@ impl Guest for Authority {
             candidate: policies.candidate.map(types::StoredPolicy::from),
             configuration: policies.configuration,
         })
+    }
+}
+
+impl From<Kind> for types::EventKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Connect => Self::Connect,
+            Kind::Disconnect => Self::Disconnect,
+            Kind::Join => Self::Join,
+            Kind::Leave => Self::Leave,
+            Kind::Occupied => Self::Occupied,
+            Kind::Vacated => Self::Vacated,
+            Kind::Published => Self::Published,
+        }
     }
 }
 

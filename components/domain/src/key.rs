@@ -126,6 +126,18 @@ pub fn tokens(tenant: AppId) -> String {
     join!(tenant, "/tokens")
 }
 
+/// What the tenant's backend wants to be told.
+#[must_use]
+pub fn events(tenant: AppId) -> String {
+    join!(tenant, "/events")
+}
+
+/// What signs the events that the tenant's backend is told.
+#[must_use]
+pub fn event_secrets(tenant: AppId) -> String {
+    join!(tenant, "/events/secrets")
+}
+
 /// What the tenant's key server told: its address in a line, then JSON text. No record.
 #[must_use]
 pub fn key_set(tenant: AppId) -> String {

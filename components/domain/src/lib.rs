@@ -14,12 +14,14 @@
 //! - [`tenant`]: registration, authentication, creation of rooms and users.
 //! - [`policy`]: the rule and the components that a tenant chose.
 //! - [`signing`]: the secrets and public keys that user tokens are held against.
+//! - [`events`]: what a tenant's backend wants to be told.
 //! - [`upload`]: how such a component gets in.
 //! - [`removal`]: deletion in bounded steps that survive a crash.
 //! - [`access`]: read-only questions of the authority, with batched reads.
 
 pub mod access;
 mod doomed;
+pub mod events;
 pub mod id;
 pub mod key;
 pub mod kv;

@@ -11,7 +11,7 @@ use crate::id::{ApiKey, AppId, RoomId, UserId};
 use crate::kv::{BATCH, Error, Write};
 use crate::record::{App, Doom, DoomPlace, Named, Target, encode, load};
 use crate::roster::{Freed, Occupied, Peer, Roster, free};
-use crate::{doomed, key, policy, settle, signing, tenant};
+use crate::{doomed, events, key, policy, settle, signing, tenant};
 
 /// The most slots that one step cleans up. Each costs about four operations, so a
 /// step stays far below the time a request may take.
@@ -290,6 +290,7 @@ async fn tenant_step<S: Write>(
     keys.extend(policy::keys(tenant));
     keys.push(key::uploads(tenant));
     keys.extend(signing::keys(tenant));
+    keys.extend(events::keys(tenant));
     keys.extend(last);
     store.delete_many(keys).await?;
     Ok(true)

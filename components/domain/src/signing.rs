@@ -226,7 +226,11 @@ fn places(app: &App, keys: &[String], values: &[Option<Vec<u8>>]) -> Result<Vec<
 }
 
 /// Deletes what was written for a tenant that went meanwhile.
-async fn bury<S: Write>(store: &S, tenant: AppId, keys: Vec<String>) -> Result<bool, Error> {
+pub(crate) async fn bury<S: Write>(
+    store: &S,
+    tenant: AppId,
+    keys: Vec<String>,
+) -> Result<bool, Error> {
     if store.exists(&key::app(tenant)).await? {
         return Ok(false);
     }

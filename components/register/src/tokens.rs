@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sschat_domain::record::Secret;
 use sschat_domain::signing::{self, Algorithm, Jwk, KEYS_LIMIT, Tokens};
 use sschat_jws::{Key, parse_pem};
-use sschat_rest::{Answer, Host, Outcome, Refusal};
+use sschat_rest::{Answer, Host, Outcome, Refusal, is_address};
 
 /// The longest issuer, audience, name of a key and address, in bytes.
 const TEXT_LIMIT: usize = 512;
@@ -170,16 +170,4 @@ impl Given {
 
 fn fits(text: &str) -> bool {
     (1..=TEXT_LIMIT).contains(&text.len()) && !text.contains(char::is_control)
-}
-
-/// Which addresses are asked is the host's word; here only the form is looked at.
-fn is_address(url: &str) -> bool {
-    let rest = url
-        .strip_prefix("https://")
-        .or_else(|| url.strip_prefix("http://"));
-    let plain = url.bytes().all(|byte| byte.is_ascii_graphic());
-    rest.is_some_and(|rest| {
-        let host = rest.split(['/', '?']).next().unwrap_or_default();
-        plain && !host.is_empty() && !host.contains('@') && !rest.contains('#')
-    })
 }

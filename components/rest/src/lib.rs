@@ -7,6 +7,7 @@
 //! which is `sschat-domain`, and any log line but a failing store's, so that an API
 //! key can't end up in one.
 
+mod address;
 mod answer;
 mod auth;
 mod query;
@@ -15,6 +16,7 @@ mod request;
 #[cfg(target_family = "wasm")]
 pub mod spin;
 
+pub use address::is_address;
 pub use answer::{Answer, Outcome};
 pub use auth::{presented_key, tenant, unknown_key};
 pub use query::{PageQuery, Query};

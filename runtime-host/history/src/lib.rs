@@ -61,7 +61,8 @@ pub const PAYLOAD_LIMIT: usize = 4 << 20;
 /// The longest tenant or room name, in bytes.
 pub const NAME_LIMIT: usize = 1_024;
 
-/// The longest user id, idempotency key, or name or value of a tag, in bytes.
+/// The longest user id, name of a connection or what its login says of it, idempotency key, or name or value of a tag, in
+/// bytes.
 pub const TEXT_LIMIT: usize = 1_024;
 
 /// The most tags of one publication.
@@ -112,6 +113,21 @@ pub struct Position {
 /// Names and values that go with a publication.
 pub type Tags = Arc<[(Box<str>, Box<str>)]>;
 
+/// The connection that says something, as others are told of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Speaker {
+    /// Its name.
+    pub client: Arc<str>,
+    /// What its login says of it: JSON.
+    pub info: Option<Arc<str>>,
+}
+
+impl Speaker {
+    fn cost(&self) -> usize {
+        self.client.len() + self.info.as_ref().map_or(0, |info| info.len())
+    }
+}
+
 /// What is to be published.
 #[derive(Debug, Clone, Default)]
 pub struct NewPublication {
@@ -119,6 +135,8 @@ pub struct NewPublication {
     pub payload: Bytes,
     /// Who said it, if a user did.
     pub from: Option<Arc<str>>,
+    /// The connection that said it, if it has a name.
+    pub by: Option<Arc<Speaker>>,
     /// A second publication with this key within [`KEY_WINDOW`] is the first one again.
     pub key: Option<Box<str>>,
     /// Tags, if any.
@@ -136,6 +154,8 @@ pub struct Publication {
     pub payload: Bytes,
     /// Who said it, if a user did.
     pub from: Option<Arc<str>>,
+    /// The connection that said it, if it has a name.
+    pub by: Option<Arc<Speaker>>,
     /// Tags, if any.
     pub tags: Option<Tags>,
 }
@@ -146,7 +166,9 @@ impl Publication {
     pub fn cost(&self) -> u64 {
         let tags = self.tags.iter().flat_map(|tags| tags.iter());
         let tags: usize = tags.map(|(name, value)| name.len() + value.len()).sum();
-        let bytes = self.payload.len() + self.from.as_ref().map_or(0, |from| from.len()) + tags;
+        let from = self.from.as_ref().map_or(0, |from| from.len());
+        let by = self.by.as_ref().map_or(0, |by| by.cost());
+        let bytes = self.payload.len() + from + by + tags;
         bytes as u64 + PUBLICATION_OVERHEAD
     }
 }

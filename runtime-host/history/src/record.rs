@@ -1,7 +1,7 @@
 //! How the history's records look on the disk. Keys are big-endian, so that they sort;
 //! all else is little-endian. Absent on purpose: checksums, which the engine has.
 
-use crate::{Epoch, Publication, Tags};
+use crate::{Epoch, Publication, Speaker, Tags};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -94,16 +94,25 @@ pub(crate) fn decode_key(bytes: &[u8]) -> Option<(Arc<str>, u64)> {
     Some((std::str::from_utf8(rest.0).ok()?.into(), time))
 }
 
-/// Whether there is a user, in the first byte of a publication.
+/// What there is, in the first byte of a publication: a user, a connection, what its login says of it.
 const FROM: u8 = 1;
+const CLIENT: u8 = 2;
+const INFO: u8 = 4;
 
 /// A publication without its offset, which is in its key.
 pub(crate) fn encode_publication(publication: &Publication) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(publication.cost() as usize);
-    bytes.push(if publication.from.is_some() { FROM } else { 0 });
+    let by = publication.by.as_deref();
+    let texts = [
+        (FROM, publication.from.as_deref()),
+        (CLIENT, by.map(|by| &*by.client)),
+        (INFO, by.and_then(|by| by.info.as_deref())),
+    ];
+    let there = |(flag, text): &(u8, Option<&str>)| text.map_or(0, |_| *flag);
+    bytes.push(texts.iter().map(there).sum());
     bytes.extend_from_slice(&publication.time.to_le_bytes());
-    if let Some(from) = &publication.from {
-        text(&mut bytes, from);
+    for here in texts.iter().filter_map(|(_, text)| *text) {
+        text(&mut bytes, here);
     }
     let tags = publication.tags.as_deref().unwrap_or_default();
     bytes.push(tags.len() as u8);
@@ -120,11 +129,14 @@ pub(crate) fn decode_publication(offset: u64, bytes: &[u8]) -> Option<Publicatio
     let mut rest = Rest(bytes);
     let flags = rest.take(1)?[0];
     let time = rest.u64()?;
-    let from = match flags {
-        0 => None,
-        FROM => Some(rest.text()?.into()),
-        _ => return None,
+    if flags & !(FROM | CLIENT | INFO) != 0 {
+        return None;
+    }
+    let mut text = |flag| match flags & flag {
+        0 => Some(None),
+        _ => rest.text().map(|text| Some(Arc::from(text))),
     };
+    let (from, client, info) = (text(FROM)?, text(CLIENT)?, text(INFO)?);
     let tags = (0..rest.take(1)?[0])
         .map(|_| Some((rest.text()?.into(), rest.text()?.into())))
         .collect::<Option<Vec<_>>>()?;
@@ -132,6 +144,7 @@ pub(crate) fn decode_publication(offset: u64, bytes: &[u8]) -> Option<Publicatio
         offset,
         time,
         from,
+        by: client.map(|client| Arc::new(Speaker { client, info })),
         tags: (!tags.is_empty()).then(|| Tags::from(tags)),
         payload: Bytes::copy_from_slice(rest.0),
     })
@@ -174,6 +187,7 @@ mod tests {
             offset: u64,
             time: u64,
             from in proptest::option::of(".{0,40}"),
+            by in proptest::option::of((".{0,40}", proptest::option::of(".{0,40}"))),
             tags in proptest::collection::vec((".{0,9}", ".{0,9}"), 0..4),
             payload in proptest::collection::vec(any::<u8>(), 0..200),
         ) {
@@ -184,6 +198,10 @@ mod tests {
                 time,
                 payload: payload.into(),
                 from: from.map(Into::into),
+                by: by.map(|(client, info)| {
+                    let info = info.map(Into::into);
+                    Arc::new(Speaker { client: client.into(), info })
+                }),
                 tags: (!tags.is_empty()).then(|| tags.into()),
             };
             let bytes = encode_publication(&publication);

@@ -188,6 +188,7 @@ impl RoomLog {
             time: now.max(state.time),
             payload: new.payload,
             from: new.from,
+            by: new.by,
             tags: new.tags,
         });
         let key: Option<Arc<str>> = new.key.map(Into::into);
@@ -380,6 +381,10 @@ fn check(new: &NewPublication) -> Result<(), PublishError> {
     }
     if new.from.as_deref().is_some_and(long) {
         return Err(PublishError::TooLarge("user"));
+    }
+    let by = new.by.as_deref();
+    if by.is_some_and(|by| long(&by.client) || by.info.as_deref().is_some_and(long)) {
+        return Err(PublishError::TooLarge("connection"));
     }
     if new.key.as_deref().is_some_and(long) {
         return Err(PublishError::TooLarge("idempotency key"));

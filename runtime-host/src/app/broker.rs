@@ -3,13 +3,12 @@
 use super::history;
 use crate::broker::memory::MemoryBroker;
 use crate::broker::redis::{LEASE, RedisBroker, Settings};
-use crate::broker::{Broker, Channels, Retention};
+use crate::broker::{Broker, Channels, Keeping, Retention};
 use crate::config::{Config, HistorySettings};
 use crate::manifest::settings::{BrokerKind, HistoryKind};
 use crate::metrics::history::HistoryFigures;
 use crate::node::Post;
 use anyhow::{Context, anyhow};
-use sschat_history::History;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,28 +36,40 @@ pub(crate) fn kind(
     }
 }
 
-/// A broker, and the history where that is this host's own.
-type Opened = (Arc<dyn Broker>, Option<Arc<dyn History>>);
+/// What keeps the history of rooms, where that is this host's own.
+pub(super) type Kept = Option<Keeping<Post>>;
+
+/// Opens what keeps the history, unless that is Redis.
+pub(super) fn keeping(
+    config: &Config,
+    state: Option<&str>,
+    post: &Post,
+    counted: &Arc<HistoryFigures>,
+) -> anyhow::Result<Kept> {
+    let url = kind(config.broker, state).map_err(|reason| anyhow!(reason))?;
+    match url {
+        None => history::open(&config.history, &config.state_dir, post, counted),
+        Some(_) => Ok(None),
+    }
+}
 
 /// Opens the broker.
 pub(super) fn open(
     config: &Config,
     state: Option<&str>,
     (post, channels): (Post, Arc<Channels>),
-    counted: &Arc<HistoryFigures>,
-) -> anyhow::Result<Opened> {
+    keeping: Kept,
+) -> anyhow::Result<Arc<dyn Broker>> {
     let url = kind(config.broker, state).map_err(|reason| anyhow!(reason))?;
     let Some(url) = url else {
         if state.is_some() {
             tracing::warn!("other hosts on this Redis hear nothing of what is said here");
         }
-        let mut broker = MemoryBroker::new(post.clone());
-        let keeping = history::open(&config.history, &config.state_dir, &post, counted)?;
-        let history = keeping.as_ref().map(|it| Arc::clone(&it.history));
+        let mut broker = MemoryBroker::new(post);
         if let Some(keeping) = keeping {
             broker = broker.with_history(keeping);
         }
-        return Ok((Arc::new(broker), history));
+        return Ok(Arc::new(broker));
     };
     tracing::info!("{}", describe(&config.history));
     let kept = Retention {
@@ -76,7 +87,7 @@ pub(super) fn open(
     let broker = broker
         .map_err(|reason| anyhow!(reason))
         .context("the broker")?;
-    Ok((Arc::new(broker), None))
+    Ok(Arc::new(broker))
 }
 
 /// The broker on Redis in a sentence.

@@ -1,5 +1,6 @@
 //! What `/metrics` tells, gathered from the parts of the host when it is asked for.
 
+use crate::events::Events;
 use crate::http::metrics::Figures;
 use crate::metrics::history::HistoryFigures;
 use crate::metrics::process;
@@ -10,7 +11,7 @@ use crate::policy::Policy;
 use crate::socket::Shards;
 use crate::store::latency::Latency;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Where the figures are.
@@ -20,6 +21,7 @@ pub(super) struct Sources {
     /// By label.
     pub(super) commits: Vec<(String, Arc<Latency>)>,
     pub(super) history: Arc<HistoryFigures>,
+    pub(super) events: Arc<Events>,
 }
 
 impl Sources {
@@ -35,6 +37,7 @@ impl Sources {
             self.decisions(text);
             self.store(text);
             self.history.write(text);
+            self.events(text);
             usage(text, started);
         })
     }
@@ -123,6 +126,37 @@ impl Sources {
         let help = "How long decisions took that were computed.";
         text.histogram("sschat_decision_seconds", help)
             .latency(&[], &counters.latency);
+    }
+
+    fn events(&self, text: &mut Text) {
+        let figures = &self.events.figures;
+        let help = "Events that webhooks have not taken yet.";
+        text.gauge("sschat_events_pending", help)
+            .value(self.events.pending());
+        let mut show = |name, counter: &AtomicU64, help| {
+            text.counter(name, help)
+                .value(counter.load(Ordering::Relaxed));
+        };
+        show(
+            "sschat_events_kept_total",
+            &figures.kept,
+            "Events that were kept for tenants' backends.",
+        );
+        show(
+            "sschat_events_delivered_total",
+            &figures.delivered,
+            "Events that webhooks took.",
+        );
+        show(
+            "sschat_event_posts_failed_total",
+            &figures.failed,
+            "Posts of events that webhooks did not take; they are tried again.",
+        );
+        show(
+            "sschat_events_dropped_total",
+            &figures.dropped,
+            "Events that could not be kept, or were gone before their webhook took them.",
+        );
     }
 
     fn store(&self, text: &mut Text) {

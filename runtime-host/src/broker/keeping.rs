@@ -6,9 +6,15 @@
 
 use super::memory::post;
 use super::receipts::NOBODY;
-use super::{Channel, Mail, Origin, Receipts, Refused, Retention, Said, Spread, Stamp, Taker};
+use super::{
+    Channel, Mail, Origin, Position, Receipts, Refused, Retention, Said, Speaker, Spread, Stamp,
+    Tags, Taker,
+};
+use crate::events::{Event, Kind, Tap};
 use futures::FutureExt;
-use sschat_history::{Ack, History, HistoryFuture, NewPublication, PublishError, RoomLog};
+use sschat_history::{
+    Ack, History, HistoryFuture, NewPublication, PublishError, Published, RoomLog,
+};
 use std::sync::Arc;
 
 /// Publications that wait in a channel whose log is being opened, at most: many times what
@@ -43,7 +49,8 @@ pub(super) enum Log {
 pub(super) struct Waiting {
     message: Box<str>,
     from: Arc<str>,
-    client: Option<Arc<str>>,
+    by: Option<Arc<Speaker>>,
+    tags: Option<Tags>,
     key: Option<Box<str>>,
     origin: Origin,
     taker: Option<Taker>,
@@ -54,7 +61,8 @@ impl Waiting {
         Self {
             message: said.message.into(),
             from: Arc::clone(said.from),
-            client: said.client.cloned(),
+            by: said.by.cloned(),
+            tags: said.tags.cloned(),
             key: said.key.map(Into::into),
             origin,
             taker,
@@ -72,7 +80,7 @@ impl<M: Mail> Keeping<M> {
     /// refused, the taker of its receipt comes back.
     pub(super) fn append(
         &self,
-        log: &Arc<RoomLog>,
+        (log, tap): (&Arc<RoomLog>, Option<&Arc<Tap>>),
         said: &Said<'_>,
         taker: Option<Taker>,
     ) -> Result<Option<Stamp>, (Option<Taker>, PublishError)> {
@@ -80,24 +88,35 @@ impl<M: Mail> Keeping<M> {
             payload: bytes::Bytes::copy_from_slice(said.message.as_bytes()),
             from: (!said.from.is_empty()).then(|| Arc::clone(said.from)),
             key: said.key.map(Into::into),
-            tags: None,
+            by: said.by.cloned(),
+            tags: said.tags.cloned(),
+        };
+        let tell = |published: &Published, token| {
+            let place = published.position;
+            published.publication.is_some() && report(tap, (log.room(), said), Some(place), token)
         };
         let published = match taker {
-            None => self
-                .history
-                .publish(log, new, NOBODY)
-                .map_err(|error| (None, error))?,
+            None => {
+                let published = self.history.publish(log, new, NOBODY);
+                let published = published.map_err(|error| (None, error))?;
+                tell(&published, NOBODY);
+                published
+            }
             Some(taker) => {
-                let token = self.receipts.token();
+                let (token, told) = (self.receipts.token(), self.receipts.token());
                 let mut waiting = self.receipts.waiting();
                 let published = match self.history.publish(log, new, token) {
                     Ok(published) => published,
                     Err(error) => return Err((Some(taker), error)),
                 };
+                // The event stands behind it in the same queue: who waits for the one has
+                // waited for both.
+                let reported = tell(&published, told);
                 if published.ack == Ack::Now {
                     drop(waiting);
                     self.receipts.give(taker, Ok(Some(published.position)));
                 } else {
+                    let token = if reported { told } else { token };
                     waiting.insert(token, (taker, published.position));
                 }
                 published
@@ -167,10 +186,11 @@ impl<M: Mail> Keeping<M> {
         let said = Said {
             message: &waiting.message,
             from: &waiting.from,
-            client: waiting.client.as_ref(),
+            by: waiting.by.as_ref(),
+            tags: waiting.tags.as_ref(),
             key: waiting.key.as_deref(),
         };
-        match self.append(log, &said, taker) {
+        match self.append((log, channel.tap.as_ref()), &said, taker) {
             Ok(None) => {}
             Ok(stamp) => post(
                 &self.receipts.mail,
@@ -200,4 +220,25 @@ impl<M: Mail> Keeping<M> {
         };
         self.receipts.give(taker, Err(refused));
     }
+}
+
+/// Tells the tenant's backend what was said in a room, if it wants to be told. Whether the
+/// history's sink is told of `token` once that is durable.
+pub(super) fn report(
+    tap: Option<&Arc<Tap>>,
+    (room, said): (&str, &Said<'_>),
+    position: Option<Position>,
+    token: u64,
+) -> bool {
+    let Some(tap) = tap.filter(|tap| tap.wants(Kind::Published)) else {
+        return false;
+    };
+    let event = Event {
+        room: Some(room),
+        user: Some(said.from),
+        client: said.by.map(|by| &*by.client),
+        place: position.map(|it| (it.offset, it.epoch)),
+        said: Some(said.message),
+    };
+    tap.put(Kind::Published, &event, token)
 }

@@ -1,7 +1,7 @@
 //! The broker of a single host. Presence is in memory and gone with the process; so are
 //! publications, but for what the history keeps.
 
-use super::keeping::{Keeping, Log, WAITING_LIMIT, Waiting};
+use super::keeping::{Keeping, Log, WAITING_LIMIT, Waiting, report};
 use super::{
     Broker, Channel, Fanout, Mail, Origin, Position, Publication, Query, Reading, Recovery,
     Refused, Said, Spread, Stamp, Taker, Unread, receipts,
@@ -97,7 +97,7 @@ impl<M: Mail> MemoryBroker<M> {
         match &mut spread.log {
             Log::Open(log) => {
                 let log = Arc::clone(log);
-                match keeping.append(&log, said, taker) {
+                match keeping.append((&log, channel.tap.as_ref()), said, taker) {
                     Ok(None) => Ok(Fanout::ByMail),
                     Ok(stamp) => Ok(self.fan_out(channel, &mut spread, said, origin, stamp)),
                     Err((_, error)) => Err(error.into()),
@@ -134,7 +134,8 @@ pub(super) fn post<M: Mail>(
     let publication = Arc::new(Publication {
         message: said.message.into(),
         from: Arc::clone(said.from),
-        client: said.client.cloned(),
+        by: said.by.cloned(),
+        tags: said.tags.cloned(),
         stamp,
     });
     for (to, on) in spread.shards.iter_mut().enumerate() {
@@ -160,7 +161,15 @@ impl<M: Mail> Broker for MemoryBroker<M> {
         if let Some(keeping) = &self.keeping {
             return self.publish_kept(keeping, channel, said, origin, taker);
         }
-        let fanout = self.fan_out(channel, &mut channel.spread(), said, origin, None);
+        let mut spread = channel.spread();
+        report(
+            channel.tap.as_ref(),
+            (&channel.room, said),
+            None,
+            receipts::NOBODY,
+        );
+        let fanout = self.fan_out(channel, &mut spread, said, origin, None);
+        drop(spread);
         if let Some(taker) = taker {
             receipts::give(&self.mail, taker, Ok(None));
         }
@@ -285,7 +294,8 @@ mod tests {
         let said = Said {
             message,
             from: &"u".into(),
-            client: None,
+            by: None,
+            tags: None,
             key: None,
         };
         broker.publish(channel, &said, ORIGIN, None).unwrap()

@@ -14,8 +14,11 @@ pub mod redis;
 
 pub use keeping::{Keeping, WAITING_LIMIT};
 pub use receipts::{Receipt, Receipts, Taker};
-pub use sschat_history::{Epoch, Page, Position, Query, Recovery, Retention, Unrecoverable};
+pub use sschat_history::{
+    Epoch, Page, Position, Query, Recovery, Retention, Speaker, Tags, Unrecoverable,
+};
 
+use crate::events::{Events, Tap};
 use futures::future::BoxFuture;
 use keeping::Log;
 use sschat_history::{HistoryError, PublishError};
@@ -34,7 +37,10 @@ pub struct Channel {
     pub room: Box<str>,
     /// Sessions on this host that hear it.
     pub members: AtomicU32,
+    /// Where what happens in it is told to the tenant's backend.
+    pub tap: Option<Arc<Tap>>,
     spread: Mutex<Spread>,
+    present: Mutex<u32>,
 }
 
 /// Where on this host a channel is heard, and where its publications are kept.
@@ -53,12 +59,14 @@ struct OnShard {
 }
 
 impl Channel {
-    fn new(id: u64, tenant: &str, room: &str, shards: usize) -> Self {
+    fn new(id: u64, (tenant, room): (&str, &str), shards: usize, tap: Option<Arc<Tap>>) -> Self {
         Self {
             id,
             tenant: tenant.into(),
             room: room.into(),
             members: AtomicU32::new(0),
+            tap,
+            present: Mutex::default(),
             spread: Mutex::new(Spread {
                 shards: vec![OnShard::default(); shards].into(),
                 log: Log::Unopened,
@@ -68,6 +76,12 @@ impl Channel {
 
     fn spread(&self) -> MutexGuard<'_, Spread> {
         self.spread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many sessions are in the room, for those who count them: they tell of a first and
+    /// of a last one while nobody else counts.
+    pub(crate) fn present(&self) -> MutexGuard<'_, u32> {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A session of `shard` hears the channel from now on.
@@ -102,6 +116,7 @@ pub struct Channels {
     next: AtomicU64,
     /// The size at which the dead are swept out next.
     sweep: AtomicU64,
+    events: Option<Arc<Events>>,
 }
 
 impl Channels {
@@ -112,7 +127,22 @@ impl Channels {
             by_name: Mutex::default(),
             next: AtomicU64::new(0),
             sweep: AtomicU64::new(0),
+            events: None,
         }
+    }
+
+    /// Has tenants' backends told what happens in their channels.
+    #[must_use]
+    pub fn with_events(self, events: Arc<Events>) -> Self {
+        Self {
+            events: Some(events),
+            ..self
+        }
+    }
+
+    /// Where a tenant's backend is told what happens.
+    pub fn tap(&self, tenant: &str) -> Option<Arc<Tap>> {
+        self.events.as_ref().map(|events| events.tap(tenant))
     }
 
     /// The channels of a tenant that anybody has. Looks through all there are.
@@ -139,7 +169,8 @@ impl Channels {
             return channel;
         }
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let channel = Arc::new(Channel::new(id, tenant, room, self.shards));
+        let tap = self.tap(tenant);
+        let channel = Arc::new(Channel::new(id, (tenant, room), self.shards, tap));
         channels.insert(name, Arc::downgrade(&channel));
         if channels.len() as u64 >= self.sweep.load(Ordering::Relaxed).max(SWEEP_FROM) {
             channels.retain(|_, channel| channel.strong_count() > 0);
@@ -158,7 +189,9 @@ pub struct Said<'a> {
     /// Who says it; empty for the tenant's backend.
     pub from: &'a Arc<str>,
     /// The connection that says it, where its protocol names connections.
-    pub client: Option<&'a Arc<str>>,
+    pub by: Option<&'a Arc<Speaker>>,
+    /// Its tags, if any.
+    pub tags: Option<&'a Tags>,
     /// Where the channel has history, a second publication with this key within
     /// [`sschat_history::KEY_WINDOW`] is the first one again.
     pub key: Option<&'a str>,
@@ -195,7 +228,9 @@ pub struct Publication {
     /// Who said it; empty for the tenant's backend.
     pub from: Arc<str>,
     /// The connection that said it, where its protocol names connections.
-    pub client: Option<Arc<str>>,
+    pub by: Option<Arc<Speaker>>,
+    /// Its tags, if any.
+    pub tags: Option<Tags>,
     /// Its place in the channel's history, if there is one.
     pub stamp: Option<Stamp>,
 }

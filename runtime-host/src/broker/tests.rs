@@ -126,7 +126,8 @@ fn say(
     let said = Said {
         message,
         from: &"u".into(),
-        client: None,
+        by: None,
+        tags: None,
         key: None,
     };
     let origin = Origin::Session {

@@ -131,6 +131,10 @@ pub struct UpArgs {
     /// registers names the address, so leave this off where strangers do.
     #[arg(long, env = "SSCHAT_PRIVATE_KEY_SERVERS", value_parser = BoolishValueParser::new())]
     pub private_key_servers: bool,
+    /// Post events to webhooks at private addresses and by plain HTTP too. Whoever registers names
+    /// the address, so leave this off where strangers do.
+    #[arg(long, env = "SSCHAT_PRIVATE_WEBHOOKS", value_parser = BoolishValueParser::new())]
+    pub private_webhooks: bool,
     /// Serve /websocket/echo too.
     #[arg(long, env = "SSCHAT_DEBUG_ENDPOINTS", value_parser = BoolishValueParser::new())]
     pub debug_endpoints: bool,

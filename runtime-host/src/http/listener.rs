@@ -182,11 +182,11 @@ async fn serve(
     let Ok(header) = HeaderValue::try_from(address.to_string()) else {
         return;
     };
-    let wanted = Wanted::default();
     let remote = Arc::new(Remote {
         address,
         header,
-        wanted,
+        wanted: Wanted::default(),
+        cut: Arc::default(),
     });
     let head = server.limits.head;
     let (counting, asked) = (server.clone(), remote.clone());
@@ -208,7 +208,7 @@ async fn serve(
         .max_buf_size(HEAD_LIMIT)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    let (end, connection) = until_end(connection, &remote.wanted, drained).await;
+    let (end, connection) = until_end(connection, &remote, drained).await;
     match end {
         End::Wanted(takeover) => {
             counting.count(StatusCode::OK);
@@ -234,7 +234,7 @@ enum End {
 /// Drives a connection until it ends or a request wants its socket.
 async fn until_end<S>(
     mut connection: Connection<S>,
-    wanted: &Wanted,
+    remote: &Remote,
     mut drained: watch::Receiver<bool>,
 ) -> (End, Connection<S>)
 where
@@ -252,11 +252,15 @@ where
         }
         match Pin::new(&mut connection).poll(cx) {
             Poll::Ready(outcome) => Poll::Ready(End::Over(outcome)),
-            Poll::Pending => match wanted.take() {
+            Poll::Pending => match remote.wanted.take() {
                 Some(takeover) => Poll::Ready(End::Wanted(takeover)),
                 None => Poll::Pending,
             },
         }
     });
-    (end.await, connection)
+    let end = tokio::select! {
+        end = end => end,
+        () = remote.cut.notified() => End::Over(Ok(())),
+    };
+    (end, connection)
 }

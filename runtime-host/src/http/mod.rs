@@ -8,6 +8,7 @@
 mod body;
 mod builtin;
 mod cross_origin;
+pub mod events;
 mod forward;
 mod inbound;
 mod listener;
@@ -39,6 +40,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use streams::{Relay, Route, Streams};
 use takeover::Wanted;
+use tokio::sync::Notify;
 use upgrade::{Adopt, Endpoint, Origins, Upgrades};
 
 /// Bounds of the HTTP side.
@@ -99,6 +101,8 @@ pub struct Parts {
     pub local_metrics: bool,
     /// Does what tenants' backends ask for.
     pub backend: Arc<dyn rooms::Backend>,
+    /// Gives tenants' backends their events.
+    pub feed: Arc<dyn events::Feed>,
 }
 
 /// The HTTP side of the host, shared by all connections.
@@ -116,6 +120,7 @@ pub struct Server {
     local_metrics: bool,
     statuses: metrics::Statuses,
     backend: Arc<dyn rooms::Backend>,
+    feed: Arc<dyn events::Feed>,
 }
 
 impl Server {
@@ -150,6 +155,7 @@ impl Server {
             local_metrics: parts.local_metrics,
             statuses: metrics::Statuses::default(),
             backend: parts.backend,
+            feed: parts.feed,
         })
     }
 
@@ -175,7 +181,7 @@ impl Server {
     }
 
     /// Answers one request.
-    async fn answer(&self, request: Request<Incoming>, remote: &Remote) -> Response<Body> {
+    async fn answer(&self, request: Request<Incoming>, remote: &Arc<Remote>) -> Response<Body> {
         if !names_host(&request) {
             return reply::error(
                 StatusCode::BAD_REQUEST,
@@ -192,6 +198,9 @@ impl Server {
         }
         if path == policies::EXPLAIN {
             return self.policies.explain(&request).await;
+        }
+        if path == events::PATH {
+            return events::answer(&request, (&self.policies, &*self.feed), remote).await;
         }
         if let Some(asked) = Asked::at(path) {
             let parts = (&self.policies, &*self.backend);
@@ -270,6 +279,8 @@ pub(crate) struct Remote {
     header: http::HeaderValue,
     /// Whether a request wants the socket itself.
     wanted: Wanted,
+    /// Ends the connection, whatever it is doing.
+    cut: Arc<Notify>,
 }
 
 /// The refusal of methods other than GET and HEAD.

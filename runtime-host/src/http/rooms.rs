@@ -15,6 +15,8 @@ use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use sschat_history::Tags;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Publications on a page where the request does not say how many.
@@ -24,7 +26,7 @@ const PAGE: usize = 100;
 pub(super) const PAGE_MOST: usize = 1_000;
 
 /// What a backend says.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Message<'a> {
     /// One JSON value.
     pub data: &'a RawValue,
@@ -32,6 +34,8 @@ pub struct Message<'a> {
     pub from: &'a str,
     /// A second message with this key is the first one again.
     pub key: Option<&'a str>,
+    /// Its tags, if any.
+    pub tags: Option<Tags>,
 }
 
 /// A place in a room's history.
@@ -68,6 +72,15 @@ pub struct Shown {
     /// Who said it, if a user did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
+    /// The connection that said it, if it has a name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    /// What its login says of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub info: Option<Box<RawValue>>,
+    /// Its tags.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
 }
 
 /// A page of a room's history.
@@ -165,6 +178,8 @@ pub trait Backend: Send + Sync + 'static {
     fn population(&self, tenant: &str) -> Population;
     /// Forgets what was said in a room that was deleted.
     fn forget_room<'a>(&'a self, tenant: &'a str, room: &'a str) -> BoxFuture<'a, ()>;
+    /// Forgets the events of a tenant that wants none any more.
+    fn forget_events<'a>(&'a self, tenant: &'a str) -> BoxFuture<'a, ()>;
     /// Forgets what was said in all rooms of a tenant that was deleted.
     fn forget_tenant<'a>(&'a self, tenant: &'a str) -> BoxFuture<'a, ()>;
 }
@@ -241,6 +256,7 @@ async fn say(
         data,
         from: parameters.get("from").map_or("", String::as_str),
         key: parameters.get("idempotency_key").map(String::as_str),
+        tags: None,
     };
     let place = backend.publish(tenant, room, message).await?;
     let status = "ok";
@@ -304,6 +320,7 @@ async fn show(
 /// A deletion that takes history with it.
 pub(super) enum Deletion {
     Room(String, String),
+    Events(String),
     Tenant(String),
 }
 
@@ -312,10 +329,15 @@ impl Deletion {
     /// gone names no tenant.
     pub(super) async fn of<B>(request: &Request<B>, desk: &dyn Desk) -> Option<Self> {
         let path = request.uri().path();
-        if let Some(room) = path.strip_prefix("/api/room/") {
+        let room = path.strip_prefix("/api/room/");
+        if room.is_some() || path.trim_end_matches('/') == "/api/webhook" {
             let key = policies::presented_key(request.headers(), request.uri().query());
             let tenant = desk.tenant(&key.ok()?).await.ok()?;
-            return (!room.contains('/')).then(|| Self::Room(tenant, room.to_owned()));
+            return match room {
+                None => Some(Self::Events(tenant)),
+                Some(room) if room.contains('/') => None,
+                Some(room) => Some(Self::Room(tenant, room.to_owned())),
+            };
         }
         let key = path.strip_prefix("/api/register/")?;
         desk.tenant(key).await.ok().map(Self::Tenant)
@@ -324,6 +346,7 @@ impl Deletion {
     pub(super) async fn forget(self, backend: &dyn Backend) {
         match self {
             Self::Room(tenant, room) => backend.forget_room(&tenant, &room).await,
+            Self::Events(tenant) => backend.forget_events(&tenant).await,
             Self::Tenant(tenant) => backend.forget_tenant(&tenant).await,
         }
     }

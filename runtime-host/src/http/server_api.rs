@@ -4,7 +4,7 @@
 //! An answer is 200 with `result` or `error` (a code and a message, as Centrifugo documents
 //! them); other statuses are for requests that never came so far: no key, no JSON, too
 //! large. Absent on purpose: what nothing here can keep. A request that asks for such a
-//! thing (`skip_history`, `tags`, `b64data`) is refused, not half obeyed.
+//! thing (`skip_history`, `b64data`) is refused, not half obeyed.
 
 mod sessions;
 mod shapes;
@@ -151,7 +151,9 @@ impl<'a> Caller<'a> {
         }
         let said: Said<'_> = read(parameters)?;
         let message = said.message()?;
-        let published = channels.iter().map(|channel| self.say(channel, message));
+        let published = channels
+            .iter()
+            .map(|channel| self.say(channel, message.clone()));
         raw(&json!({ "responses": join_all(published).await }))
     }
 
@@ -203,7 +205,12 @@ impl<'a> Caller<'a> {
         let shown = |it: Shown| Publication {
             data: it.data,
             offset: it.offset,
-            info: it.from.map(|user| Info { client: "", user }),
+            tags: it.tags,
+            info: it.from.map(|user| Info {
+                client: it.client.unwrap_or_default(),
+                user,
+                conn_info: it.info,
+            }),
         };
         raw(&Publications {
             publications: shelf.publications.into_iter().map(shown).collect(),

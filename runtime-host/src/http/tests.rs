@@ -119,7 +119,24 @@ impl rooms::Backend for NoBackend {
         unreachable!()
     }
 
+    fn forget_events<'a>(&'a self, _: &'a str) -> BoxFuture<'a, ()> {
+        unreachable!()
+    }
+
     fn forget_tenant<'a>(&'a self, _: &'a str) -> BoxFuture<'a, ()> {
+        unreachable!()
+    }
+}
+
+struct NoFeed;
+
+impl super::events::Feed for NoFeed {
+    fn read<'a>(
+        &'a self,
+        _: &'a str,
+        _: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<futures::stream::BoxStream<'static, bytes::Bytes>, policies::Declined>>
+    {
         unreachable!()
     }
 }
@@ -155,6 +172,7 @@ fn start(debug_endpoints: bool, readiness: Result<(), String>) -> Running {
         figures: Arc::new(|_| {}),
         local_metrics: true,
         backend: Arc::new(NoBackend),
+        feed: Arc::new(NoFeed),
     });
     let bound = Bound::new(([127, 0, 0, 1], 0).into()).unwrap();
     let address = bound.address();

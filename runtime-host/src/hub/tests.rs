@@ -16,7 +16,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        3 => (0..4u64, 0..FORMATS as u8, 0..6u32).prop_map(|(c, f, k)| Step::Enter(c, f, k)),
+        3 => (0..4u64, 0..6u8, 0..6u32).prop_map(|(c, f, k)| Step::Enter(c, f, k)),
         2 => (any::<usize>(), any::<bool>()).prop_map(|(n, forfeit)| Step::Leave(n, forfeit)),
         6 => (0..4u64, any::<Option<usize>>()).prop_map(|(c, n)| Step::Publish(c, n)),
         2 => (0..6u32).prop_map(Step::Reply),

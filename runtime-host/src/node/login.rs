@@ -3,7 +3,8 @@
 use super::session::{Place, Who};
 use super::{Admission, Command, Heard, Sessions, watcher};
 use crate::broker::Channel;
-use crate::hub::{ConnectionKey, RoomKey};
+use crate::events::Kind;
+use crate::hub::{ConnectionKey, RoomKey, Seat};
 use crate::metrics::tally::{self, Figure};
 use crate::policy::grants::{Presented, Refused};
 use crate::policy::memo::Watcher;
@@ -146,17 +147,20 @@ impl Sessions {
         for heard in &admission.channels {
             self.seat(key, heard, turn);
         }
+        let tap = self.tap(&admission.tenant);
         let Some(session) = self.session(key) else {
             return;
         };
         session.who = Some(Who {
             tenant: Arc::clone(&admission.tenant),
             user: Arc::clone(&admission.user),
+            tap,
         });
         tally::add(Figure::Sessions, 1);
         session.granted = admission.epoch;
         session.may_publish = admission.may_publish;
         let (watcher, held) = (session.watcher, session.held);
+        self.report_connect(key);
         for heard in &admission.channels {
             self.tell_coming(key, &heard.channel);
         }
@@ -325,12 +329,18 @@ impl Sessions {
 
     pub(super) fn leave(
         &mut self,
-        seat: crate::hub::Seat,
+        seat: Seat,
         channel: &Channel,
         forfeit: bool,
         turn: &mut Turn<'_>,
     ) {
         channel.left(self.shard);
+        self.vacate(seat, forfeit, turn);
+        self.forget_differences(channel, turn);
+    }
+
+    /// Frees a seat, which the one at the end may get.
+    pub(super) fn vacate(&mut self, seat: Seat, forfeit: bool, turn: &mut Turn<'_>) {
         if let Some(moved) = turn.hub.leave(seat, forfeit)
             && let Some(place) = self
                 .session(moved)
@@ -362,6 +372,9 @@ impl Sessions {
             self.leave(place.seat, &place.channel, false, turn);
             self.tell_leaving(leaver.as_ref(), &place);
             channels.push(place.channel);
+        }
+        if let Some(who) = &who {
+            who.report(Kind::Disconnect, leaver.as_ref());
         }
         if let Some(who) = who
             && self

@@ -14,6 +14,7 @@ mod join;
 mod login;
 mod presence;
 mod publish;
+mod reports;
 mod roll;
 mod session;
 mod sessions;

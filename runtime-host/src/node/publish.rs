@@ -3,8 +3,10 @@
 use super::session::Waiting;
 use super::wire::{self, JSON, TEXT};
 use super::{Command, Sessions, centrifuge};
-use crate::broker::{Channel, Fanout, Origin, Publication, Receipt, Refused, Said, Stamp, Taker};
-use crate::hub::{ConnectionKey, FORMATS, RoomKey, Seat};
+use crate::broker::{
+    Channel, Fanout, Origin, Publication, Receipt, Refused, Said, Speaker, Stamp, Tags, Taker,
+};
+use crate::hub::{ConnectionKey, RoomKey, Seat};
 use crate::metrics::tally::{self, Figure};
 use crate::policy::answer::Answer;
 use crate::policy::memo::{Leave, Verdict, Watcher};
@@ -23,7 +25,9 @@ pub(super) struct Taken<'a> {
     /// Who said it.
     pub(super) from: &'a str,
     /// The connection that said it, where its protocol names connections.
-    pub(super) client: Option<&'a str>,
+    pub(super) by: Option<&'a Arc<Speaker>>,
+    /// Its tags, if any.
+    pub(super) tags: Option<&'a Tags>,
     /// Its place in the history, if there is one.
     pub(super) stamp: Option<Stamp>,
 }
@@ -136,14 +140,15 @@ impl Sessions {
         turn: &mut Turn<'_>,
     ) -> Result<(), Refused> {
         let shard = self.shard;
-        let (watcher, (left_out, client)) = match self.session(key) {
+        let (watcher, (left_out, by)) = match self.session(key) {
             Some(session) => (session.watcher, session.publishes_as()),
             None => (Watcher::MAX, (Watcher::MAX, None)),
         };
         let said = Said {
             message,
             from,
-            client: client.as_ref(),
+            by: by.as_ref(),
+            tags: None,
             key: None,
         };
         let origin = Origin::Session {
@@ -165,7 +170,8 @@ impl Sessions {
             let said = Taken {
                 message,
                 from,
-                client: client.as_deref(),
+                by: by.as_ref(),
+                tags: None,
                 stamp,
             };
             self.set_aside(channel, said);
@@ -213,7 +219,8 @@ impl Sessions {
         let said = Taken {
             message: &publication.message,
             from: &publication.from,
-            client: publication.client.as_deref(),
+            by: publication.by.as_ref(),
+            tags: publication.tags.as_ref(),
             stamp: publication.stamp,
         };
         self.set_aside(channel, said);
@@ -235,8 +242,7 @@ impl Sessions {
         let Some(room) = turn.hub.room(channel.id) else {
             return;
         };
-        let members = (0..FORMATS as u8).flat_map(|format| turn.hub.members(room, format));
-        let members: Vec<_> = members.collect();
+        let members: Vec<_> = turn.hub.everybody(room).collect();
         for key in members {
             if self.is_client(key) {
                 self.disconnect(key, &Disconnect::INSUFFICIENT_STATE, turn);
@@ -253,6 +259,11 @@ impl Sessions {
         said: Taken<'_>,
         turn: &mut Turn<'_>,
     ) {
+        let deltas = turn.hub.formats(room).any(wire::has_deltas);
+        let delta = match deltas {
+            true => self.difference(channel, said.message),
+            false => None,
+        };
         let (scratch, deflater) = (&mut self.scratch, &mut self.deflater);
         turn.hub.publish(room, publisher, |format, log| {
             scratch.clear();
@@ -260,12 +271,18 @@ impl Sessions {
                 TEXT => seed::message_text(scratch, said.message),
                 JSON => seed::message(scratch, said.message, said.from, &channel.room),
                 other => match wire::client_format(other) {
-                    Some(format) => centrifuge::publication(format, &channel.room, said, scratch),
+                    Some(plain) => {
+                        let payload = wire::payload(format, said.message, delta.as_deref());
+                        centrifuge::publication(plain, &channel.room, (said, payload), scratch);
+                    }
                     None => return,
                 },
             }
             wire::push(deflater, format, scratch, log);
         });
+        if deltas {
+            self.heard_the_first(room, channel, said.message, turn);
+        }
     }
 
     pub(super) fn refuse_before_login(&mut self, key: ConnectionKey, turn: &mut Turn<'_>) -> Flow {

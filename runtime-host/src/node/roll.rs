@@ -2,7 +2,7 @@
 
 use super::{Command, Post, Sessions};
 use crate::broker::Channel;
-use crate::hub::{ConnectionKey, FORMATS};
+use crate::hub::ConnectionKey;
 use crate::policy::memo::Watcher;
 use crate::socket::Turn;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -82,9 +82,7 @@ impl Sessions {
     /// Says who of this shard hears the channel.
     pub(super) fn call_roll(&mut self, roll: &Arc<Roll>, turn: &Turn<'_>) {
         if let Some(room) = turn.hub.room(roll.channel.id) {
-            let keys: Vec<_> = (0..FORMATS as u8)
-                .flat_map(|format| turn.hub.members(room, format))
-                .collect();
+            let keys: Vec<_> = turn.hub.everybody(room).collect();
             let present: Vec<_> = keys.into_iter().filter_map(|key| self.named(key)).collect();
             roll.present
                 .lock()

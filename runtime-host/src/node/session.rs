@@ -2,7 +2,8 @@
 
 use super::centrifuge::Client;
 use super::{Endpoint, Opening, wire};
-use crate::broker::Channel;
+use crate::broker::{Channel, Speaker};
+use crate::events::Tap;
 use crate::hub::{RoomKey, Seat};
 use crate::policy::memo::{Leave, Watcher};
 use crate::policy::trace::Connection;
@@ -14,6 +15,8 @@ use std::sync::Arc;
 pub(super) struct Who {
     pub(super) tenant: Arc<str>,
     pub(super) user: Arc<str>,
+    /// Where the tenant's backend is told of it.
+    pub(super) tap: Option<Arc<Tap>>,
 }
 
 /// A session's place in a room that it hears.
@@ -97,9 +100,9 @@ impl Session {
     /// As whom it publishes: the session that is left out, and the name of its connection.
     ///
     /// Whoever speaks the Centrifuge protocol receives its own publications.
-    pub(super) fn publishes_as(&self) -> (Watcher, Option<Arc<str>>) {
+    pub(super) fn publishes_as(&self) -> (Watcher, Option<Arc<Speaker>>) {
         match &self.client {
-            Some(client) => (Watcher::MAX, Some(client.name())),
+            Some(client) => (Watcher::MAX, Some(client.speaker())),
             None => (self.watcher, None),
         }
     }

@@ -26,6 +26,12 @@ const STREAM_EVENTS: u8 = 12;
 /// Added to those: the body has no chunks. Such bodies are not compressed here.
 const UNCHUNKED: u8 = DEFLATED;
 
+/// Added to a format of the Centrifuge protocol, for members who agreed to hear differences: the next publication is
+/// whole, because they have none before it.
+const FIRST: u8 = 16;
+/// Added to it once they have one: publications are differences to the one before.
+const DELTAS: u8 = 32;
+
 /// The formats that hold envelopes.
 pub(super) const ENVELOPES: [u8; 2] = [JSON, JSON | DEFLATED];
 
@@ -70,7 +76,7 @@ pub(super) fn stream_number(streaming: Streaming) -> u8 {
 
 /// The body that a format's messages go into, where it is no WebSocket's.
 fn streaming(format: u8) -> Option<Streaming> {
-    let shape = match format & !UNCHUNKED {
+    let shape = match format & !(UNCHUNKED | FIRST | DELTAS) {
         STREAM_JSON => Shape::Lines,
         STREAM_PROTOBUF => Shape::Delimited,
         STREAM_EVENTS => Shape::Events,
@@ -96,9 +102,37 @@ fn compressed(plain: u8, agreement: Option<Agreement>) -> u8 {
     }
 }
 
-/// A format without its compression, or its chunks.
+/// A format without its compression, or its chunks, or its differences.
 pub(super) fn plain(format: u8) -> u8 {
-    format & !DEFLATED
+    format & !(DEFLATED | FIRST | DELTAS)
+}
+
+/// A format of the Centrifuge protocol for those who come in and agreed to hear differences.
+pub(super) fn with_deltas(format: u8) -> u8 {
+    format | FIRST
+}
+
+/// The format in which they hear on once they have a publication; nothing for any other format.
+pub(super) fn after_the_first(format: u8) -> Option<u8> {
+    (format & FIRST != 0).then_some(format & !FIRST | DELTAS)
+}
+
+/// Whether the members of this format agreed to hear differences.
+pub(super) fn has_deltas(format: u8) -> bool {
+    format & (FIRST | DELTAS) != 0
+}
+
+/// A message as this format has it, whose difference to the one before is `delta`.
+pub(super) fn payload<'a>(
+    format: u8,
+    message: &'a str,
+    delta: Option<&'a [u8]>,
+) -> centrifuge::Payload<'a> {
+    match delta {
+        Some(delta) if format & DELTAS != 0 => centrifuge::Payload::Delta(delta),
+        _ if has_deltas(format) => centrifuge::Payload::Base(message.as_bytes()),
+        _ => centrifuge::Payload::Whole(message.as_bytes()),
+    }
 }
 
 /// Appends a message to a room's log of this format.
@@ -135,7 +169,6 @@ pub(super) fn push_to(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hub::FORMATS;
 
     #[test]
     fn every_way_into_a_body_has_a_number_of_its_own() {
@@ -145,9 +178,16 @@ mod tests {
             for chunked in [true, false] {
                 let body = Streaming { shape, chunked };
                 let number = stream_number(body);
-                assert!(usize::from(number) < FORMATS && !seen.contains(&number));
+                assert!(!seen.contains(&number) && !has_deltas(number));
                 assert_eq!(streaming(number), Some(body));
                 assert_eq!(client_format(plain(number)), Some(body.format()));
+                let first = with_deltas(number);
+                let second = after_the_first(first).unwrap();
+                for number in [first, second] {
+                    assert_eq!(streaming(number), Some(body));
+                    assert_eq!(plain(number), plain(stream_number(body)));
+                }
+                assert_eq!(after_the_first(second), None);
                 seen.push(number);
             }
         }

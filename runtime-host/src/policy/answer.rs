@@ -20,6 +20,8 @@ pub enum Answer {
     Tenant(String),
     /// To [`Question::KeysOf`].
     KeyServer(Box<authority::KeyServer>),
+    /// To [`Question::EventsOf`].
+    Events(Box<authority::EventSettings>),
     /// To [`Question::PoliciesOf`].
     Policies(Box<authority::Policies>),
     /// To any question.
@@ -80,6 +82,7 @@ impl Answer {
                 };
                 Self::Rooms(vec![heard], None)
             }
+            (authority::Answer::Events(settings), _) => Self::Events(Box::new(settings)),
             (authority::Answer::KeyServer(server), _) => Self::KeyServer(Box::new(server)),
             (
                 authority::Answer::Yes
@@ -150,6 +153,7 @@ pub(super) fn asker(question: &Question) -> Option<&str> {
         | Question::TenantOfKey(_)
         | Question::HasRoom(..)
         | Question::KeysOf(_)
+        | Question::EventsOf(_)
         | Question::PoliciesOf(_) => None,
     }
 }

@@ -129,6 +129,7 @@ pub(super) fn brief(question: &Question) -> String {
         Question::MaySee(who, user) => format!("may {} see {user}", who.user),
         Question::TenantOfKey(_) => "tenant of a key".to_owned(),
         Question::HasRoom(tenant, room) => format!("does {tenant} have {room}"),
+        Question::EventsOf(tenant) => format!("events of {tenant}"),
         Question::KeysOf(tenant) => format!("public keys of {tenant}"),
         Question::PoliciesOf(tenant) => format!("policies of {tenant}"),
     }

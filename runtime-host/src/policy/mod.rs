@@ -18,6 +18,7 @@ pub mod memo;
 mod sync;
 pub mod tenants;
 pub mod trace;
+mod wishes;
 
 use crate::clock::unix_now;
 use crate::store::{Change, Store};

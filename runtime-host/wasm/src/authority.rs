@@ -71,6 +71,8 @@ pub enum Question {
     HasRoom(String, String),
     /// Where are this tenant's public keys told?
     KeysOf(String),
+    /// What does this tenant's backend want to be told?
+    EventsOf(String),
     /// Which policies did this tenant upload?
     PoliciesOf(String),
 }
@@ -88,6 +90,8 @@ pub enum Answer {
     Yes,
     /// To [`Question::KeysOf`].
     KeyServer(KeyServer),
+    /// To [`Question::EventsOf`].
+    Events(EventSettings),
     /// To [`Question::MaySee`]: rooms that both are members of; none where it is oneself.
     Shared(Vec<String>),
     /// To [`Question::TenantOfKey`].
@@ -96,6 +100,40 @@ pub enum Answer {
     Policies(Policies),
     /// To any question.
     No(Refusal),
+}
+
+/// Something that a tenant's backend can be told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "see the type of that name in wit/types.wit")]
+pub enum EventKind {
+    Connect,
+    Disconnect,
+    Join,
+    Leave,
+    Occupied,
+    Vacated,
+    Published,
+}
+
+/// What a tenant's backend wants to be told.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EventSettings {
+    /// Of what.
+    pub kinds: Vec<EventKind>,
+    /// Where it is posted to, if anywhere.
+    pub url: Option<String>,
+    /// What signs it.
+    pub secrets: Vec<String>,
+}
+
+impl std::fmt::Debug for EventSettings {
+    /// Without the secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EventSettings")
+            .field("kinds", &self.kinds)
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a tenant uploaded.

@@ -30,7 +30,8 @@ async fn at_rate(rate: u32, rooms: usize) {
                 let said_now = Said {
                     message: &now,
                     from: &Arc::from("u"),
-                    client: None,
+                    by: None,
+                    tags: None,
                     key: None,
                 };
                 let channel = &speaking[said as usize % speaking.len()];

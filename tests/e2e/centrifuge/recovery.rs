@@ -2,6 +2,7 @@
 
 use super::{Client, accepted, code, info, position};
 use serde_json::{Value, json};
+use sschat_tests::token::sign;
 use sschat_tests::{App, Chat, Host, Options};
 use tokio::sync::Barrier;
 
@@ -42,7 +43,8 @@ async fn history_is_read_in_pages_from_either_end() {
     );
     let numbers: Vec<_> = (1..=5).map(|n| (n, n)).collect();
     assert_eq!(shown(&all["history"]["publications"]), numbers);
-    assert_eq!(all["history"]["publications"][0]["info"]["user"], alice);
+    let by = info(&alice, &connected);
+    assert_eq!(all["history"]["publications"][0]["info"], by);
     let top = a.ask(json!({"history": {"channel": room}})).await;
     assert_eq!(shown(&top["history"]["publications"]), []);
     assert_eq!(top["history"]["offset"], 5);
@@ -68,6 +70,45 @@ async fn history_is_read_in_pages_from_either_end() {
     }
     let never = json!({"channel": room, "limit": 1, "since": {"epoch": "0123456789abcdef"}});
     assert_eq!(code(&a.ask(json!({"history": never})).await), 112);
+}
+
+#[tokio::test]
+async fn what_was_said_is_kept_with_who_said_it_and_its_tags() {
+    let state = tempfile::tempdir().unwrap();
+    let options = || Options::new().state(state.path());
+    let mut host = Host::start(options()).await;
+    let app = App::register(&host).await;
+    let (room, [alice, bob]) = app.room_of().await;
+    let (mut b, _) = Client::of(&host, &app, &bob).await;
+    let mut a = Client::open(&host, &app).await;
+    let claims = json!({"sub": alice, "info": {"name": "Alice"}});
+    let token = sign(&claims, &app.secret);
+    let connected = a.ask(json!({"connect": {"token": token}})).await;
+    say(&mut a, &room, 1..=1).await;
+    let headers = [("x-api-key", &app.key[..])];
+    let tagged = json!({"channel": room, "data": 2, "tags": {"kind": "news"}});
+    let publish = app
+        .rest
+        .send("POST", "/api/publish", &headers, tagged.to_string());
+    publish.await.expect(200);
+    let client = &connected["connect"]["client"];
+    let info = json!({"user": alice, "client": client, "conn_info": {"name": "Alice"}});
+    let by = [(info, Value::Null), (Value::Null, json!({"kind": "news"}))];
+    for (info, tags) in &by {
+        let (_, push) = b.push().await;
+        assert_eq!((&push["pub"]["info"], &push["pub"]["tags"]), (info, tags));
+    }
+    // Also once it comes off the disk.
+    host.signal("TERM").await;
+    host.ended().await;
+    let host = Host::start(options()).await;
+    let (mut b, _) = Client::of(&host, &app.at(&host), &bob).await;
+    let asked = json!({"history": {"channel": room, "limit": 9}});
+    let page = b.ask(asked).await["history"]["publications"].take();
+    for (publication, (info, tags)) in page.as_array().unwrap().iter().zip(&by) {
+        assert_eq!((&publication["info"], &publication["tags"]), (info, tags));
+    }
+    assert_eq!(shown(&page), [(1, 1), (2, 2)]);
 }
 
 #[tokio::test]

@@ -2,8 +2,10 @@
 //!
 //! They come from their registries by npm and pip themselves, once, below `target/artifacts`.
 
-use sschat_tests::Host;
+use serde_json::json;
 use sschat_tests::host::{artifacts, repository};
+use sschat_tests::token::sign;
+use sschat_tests::{App, Host};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -45,6 +47,16 @@ async fn the_javascript_sdk_by_server_sent_events() {
 }
 
 #[tokio::test]
+async fn the_javascript_sdk_hears_differences_in_json() {
+    differences("json").await;
+}
+
+#[tokio::test]
+async fn the_javascript_sdk_hears_differences_in_protobuf() {
+    differences("protobuf").await;
+}
+
+#[tokio::test]
 async fn the_python_sdk_and_the_server_library_in_json() {
     python("json").await;
 }
@@ -64,6 +76,21 @@ async fn javascript(format: &str, transport: &str) {
         .arg(folder)
         .arg(format)
         .arg(transport);
+    run(session, "the JavaScript session", PATIENCE).await;
+}
+
+async fn differences(format: &str) {
+    let folder = NODE.get_or_init(install_for_node).await;
+    let host = Host::plain().await;
+    let app = App::register(&host).await;
+    app.put_rule("open").await;
+    let token = |user: &str| sign(&json!({"sub": user}), &app.secret);
+    let mut session = Command::new("node");
+    session
+        .arg(repository().join("tests/sdk/deltas.mjs"))
+        .arg(host.address().to_string())
+        .arg(folder)
+        .args([format, &app.id, &token("alice"), &token("bob")]);
     run(session, "the JavaScript session", PATIENCE).await;
 }
 

@@ -169,12 +169,14 @@ async fn what_is_wrong_is_named() {
     let host = Host::plain().await;
     let app = App::register(&host).await;
     let room = app.room().await;
+    let numbered = (0..33).map(|n| (n.to_string(), json!("")));
+    let tags: serde_json::Map<_, _> = numbered.collect();
     for wrong in [
         json!({}),
         json!({"channel": room}),
         json!({"channel": 1, "data": 1}),
         json!({"channel": room, "data": 1, "skip_history": true}),
-        json!({"channel": room, "data": 1, "tags": {"a": "b"}}),
+        json!({"channel": room, "data": 1, "tags": tags}),
         json!({"channel": room, "data": 1, "b64data": "AA=="}),
         json!({"channel": room, "data": 1, "idempotency_key": "k".repeat(129)}),
         json!([]),

@@ -168,3 +168,44 @@ pub(super) async fn check_rooms(judge: &mut Judge, app: &App) {
         judge.check(id, &answer);
     }
 }
+
+pub(super) async fn check_events(judge: &mut Judge, app: &App) {
+    for (id, method, path, body) in [
+        ("showWebhook", "GET", "/api/webhook", ""),
+        ("readEvents", "GET", "/api/events", ""),
+        ("rotateWebhookSecret", "POST", "/api/webhook/secret", ""),
+        ("setWebhook", "PUT", "/api/webhook", "[]"),
+        ("setWebhook", "PUT", "/api/webhook", r#"{"kinds":["join"]}"#),
+        (
+            "setWebhook",
+            "PUT",
+            "/api/webhook",
+            r#"{"url":"https://h/"}"#,
+        ),
+        ("setWebhook", "PATCH", "/api/webhook", ""),
+        ("showWebhook", "GET", "/api/webhook", ""),
+        ("rotateWebhookSecret", "POST", "/api/webhook/secret", ""),
+        ("retireWebhookSecret", "DELETE", "/api/webhook/secret", ""),
+        ("readEvents", "GET", "/api/events?since=x", ""),
+        ("readEvents", "POST", "/api/events", ""),
+        ("deleteWebhook", "DELETE", "/api/webhook", ""),
+        ("deleteWebhook", "DELETE", "/api/webhook", ""),
+    ] {
+        let headers = [("x-api-key", &app.key[..])];
+        let answer = app.rest.send(method, path, &headers, body.to_owned()).await;
+        judge.check(id, &answer);
+    }
+    judge.check("readEvents", &app.rest.call("GET", "/api/events").await);
+    // A stream ends with the settings; where they went before it began, once more.
+    loop {
+        app.webhook(&serde_json::json!({})).await;
+        let (read, _) = tokio::join!(
+            app.call("GET", "/api/events?since=start"),
+            app.call("DELETE", "/api/webhook")
+        );
+        judge.check("readEvents", &read);
+        if read.status == 200 {
+            return;
+        }
+    }
+}

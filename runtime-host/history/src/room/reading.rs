@@ -119,6 +119,16 @@ impl RoomLog {
         })
     }
 
+    /// How many of its publications come after this offset and are kept.
+    #[must_use]
+    pub fn kept_after(&self, offset: u64) -> usize {
+        let state = self.state();
+        let from = state
+            .entries
+            .partition_point(|entry| entry.offset <= offset);
+        state.entries.len() - from
+    }
+
     /// Chooses everything after `since`.
     pub(crate) fn missed(
         &self,

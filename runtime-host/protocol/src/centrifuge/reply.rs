@@ -21,7 +21,7 @@ pub struct Publication<'a> {
     /// Its place in the channel's history; 0 where none is kept.
     pub offset: u64,
     /// Its tags.
-    pub tags: &'a [(&'a str, &'a str)],
+    pub tags: &'a [(Box<str>, Box<str>)],
     /// When it was said, in milliseconds of Unix time, or 0.
     pub time: i64,
     /// Its channel, where that is not the subscription's; else empty.

@@ -132,7 +132,7 @@ fn publication<S: Sink>(sink: &mut S, it: &Publication<'_>) {
         sink.message((5, "info"), |sink| client_info(sink, info));
     }
     sink.uint((6, "offset"), it.offset);
-    sink.pairs((7, "tags"), it.tags, |pair| *pair);
+    sink.pairs((7, "tags"), it.tags, |(name, value)| (name, value));
     sink.flag((8, "delta"), matches!(it.data, Payload::Delta(_)));
     sink.int((9, "time"), it.time);
     sink.text((10, "channel"), it.channel);

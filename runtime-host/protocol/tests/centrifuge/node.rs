@@ -193,7 +193,7 @@ impl Talk {
                     data: Payload::Whole(it.data),
                     info: Some(INFO),
                     offset: 4,
-                    tags: &[("kind", "news")],
+                    tags: &[("kind".into(), "news".into())],
                     ..Publication::default()
                 };
                 session.format().separate(out);

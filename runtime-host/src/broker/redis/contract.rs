@@ -17,9 +17,11 @@ use std::time::Instant;
 impl<M: Mail> RedisBroker<M> {
     /// Whether the publication may be put in line.
     fn check(&self, said: &Said<'_>) -> Result<(), Refused> {
+        let info = said.by.and_then(|by| by.info.as_ref());
         let texts = [
             ("from", said.from.len()),
-            ("client", said.client.map_or(0, |client| client.len())),
+            ("client", said.by.map_or(0, |by| by.client.len())),
+            ("info", info.map_or(0, |info| info.len())),
             ("key", said.key.map_or(0, str::len)),
         ];
         let long = texts.iter().find(|(_, length)| *length > TEXT_LIMIT);

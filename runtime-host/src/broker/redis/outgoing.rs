@@ -7,8 +7,9 @@
 
 use super::calls::{self, Published};
 use super::link::Failed;
-use super::{Shared, link::Link};
-use crate::broker::{Channel, Mail, Position, Receipt, Refused, Taker, receipts};
+use super::{Shared, link::Link, record};
+use crate::broker::{Channel, Mail, Position, Receipt, Refused, Said, Taker, keeping, receipts};
+use crate::events::Kind;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -207,6 +208,7 @@ impl<M: Mail> Outgoing<M> {
                 epoch: published.epoch,
                 offset,
             };
+            report(&waiting, shared.kept.then_some(position));
             let outcome = Ok(shared.kept.then_some(position));
             match waiting.taker {
                 None => {}
@@ -253,6 +255,26 @@ impl<M: Mail> Outgoing<M> {
                 receipts::give(&self.shared.mail, taker, Err(refused));
             }
         }
+    }
+}
+
+/// Tells the tenant's backend what was said, if it wants to be told. One that was said
+/// again under its key is told again.
+fn report(waiting: &Waiting, position: Option<Position>) {
+    let tap = waiting.channel.tap.as_ref();
+    if !tap.is_some_and(|tap| tap.wants(Kind::Published)) {
+        return;
+    }
+    if let Some(record) = record::decode(&mut &waiting.record[..]) {
+        let said = Said {
+            message: &record.message,
+            from: &record.from,
+            by: record.by.as_ref(),
+            tags: record.tags.as_ref(),
+            key: None,
+        };
+        let room = &waiting.channel.room;
+        keeping::report(tap, (room, &said), position, receipts::NOBODY);
     }
 }
 

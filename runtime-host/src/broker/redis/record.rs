@@ -1,19 +1,22 @@
 //! How publications look in Redis: records, the entries of a log and the messages to hosts.
 //! Little-endian. Absent on purpose: offsets within a record, which Redis assigns.
 
-use crate::broker::{Origin, Position, Said, Stamp};
+use crate::broker::{Origin, Position, Said, Speaker, Stamp, Tags};
 use redis::Value;
 use sschat_history::{Epoch, Publication};
 use std::sync::Arc;
 
 /// What a record holds beside its texts, in bytes.
-const FIXED: usize = 4 + 8 + 2 + 8 + 1 + 2 + 2;
+const FIXED: usize = 4 + 8 + 2 + 8 + 1 + 2 + 2 + 2 + 1;
 
 /// The session that is left out is named.
 const SESSION: u8 = 1;
 
 /// The connection is named.
 const CLIENT: u8 = 2;
+
+/// What its login says of it is there.
+const INFO: u8 = 4;
 
 /// A publication as hosts tell it to each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +26,8 @@ pub(super) struct Record {
     pub(super) origin: Origin,
     pub(super) message: Box<str>,
     pub(super) from: Arc<str>,
-    pub(super) client: Option<Arc<str>>,
+    pub(super) by: Option<Arc<Speaker>>,
+    pub(super) tags: Option<Tags>,
 }
 
 /// A record in its place.
@@ -35,10 +39,11 @@ pub(super) struct Placed {
 
 /// A record of what is to be published here. Its length comes first.
 pub(super) fn encode(host: u64, said: &Said<'_>, origin: Origin) -> Vec<u8> {
-    let client = said.client.map_or("", |client| client);
-    let length = FIXED + said.from.len() + client.len() + said.message.len();
-    let mut out = Vec::with_capacity(length);
-    out.extend_from_slice(&((length - 4) as u32).to_le_bytes());
+    let client = said.by.map(|by| &*by.client);
+    let info = said.by.and_then(|by| by.info.as_deref());
+    let tags = said.tags.map_or(&[][..], |tags| tags);
+    let mut out = Vec::with_capacity(FIXED + said.from.len() + said.message.len());
+    out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(&host.to_le_bytes());
     let (shard, session, flag) = match origin {
         Origin::Session { shard, session } => (shard as u16, session, SESSION),
@@ -46,31 +51,40 @@ pub(super) fn encode(host: u64, said: &Said<'_>, origin: Origin) -> Vec<u8> {
     };
     out.extend_from_slice(&shard.to_le_bytes());
     out.extend_from_slice(&session.to_le_bytes());
-    out.push(flag | if said.client.is_some() { CLIENT } else { 0 });
-    for text in [&**said.from, client] {
+    let there = |flag, text: Option<&str>| text.map_or(0, |_| flag);
+    out.push(flag | there(CLIENT, client) | there(INFO, info));
+    out.push(tags.len() as u8);
+    let texts = [&**said.from, client.unwrap_or(""), info.unwrap_or("")];
+    let tags = tags.iter().flat_map(|(name, value)| [&**name, &**value]);
+    for text in texts.into_iter().chain(tags) {
         out.extend_from_slice(&(text.len() as u16).to_le_bytes());
         out.extend_from_slice(text.as_bytes());
     }
     out.extend_from_slice(said.message.as_bytes());
+    let length = (out.len() - 4) as u32;
+    out[..4].copy_from_slice(&length.to_le_bytes());
     out
 }
 
 /// Takes one record off the front of `bytes`.
-fn decode(bytes: &mut &[u8]) -> Option<Record> {
+pub(super) fn decode(bytes: &mut &[u8]) -> Option<Record> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     let (record, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
     *bytes = rest;
     let (host, record) = record.split_first_chunk::<8>()?;
     let (shard, record) = record.split_first_chunk::<2>()?;
     let (session, record) = record.split_first_chunk::<8>()?;
-    let (flags, mut record) = record.split_first()?;
+    let (flags, record) = record.split_first()?;
+    let (tags, mut record) = record.split_first()?;
     let mut text = || {
         let (length, rest) = record.split_first_chunk::<2>()?;
         let (text, rest) = rest.split_at_checked(u16::from_le_bytes(*length).into())?;
         record = rest;
         std::str::from_utf8(text).ok()
     };
-    let (from, client) = (text()?, text()?);
+    let (from, client, info) = (text()?, text()?, text()?);
+    let tags = (0..*tags).map(|_| Some((text()?.into(), text()?.into())));
+    let tags = tags.collect::<Option<Vec<_>>>()?;
     Some(Record {
         host: u64::from_le_bytes(*host),
         origin: match flags & SESSION {
@@ -81,7 +95,12 @@ fn decode(bytes: &mut &[u8]) -> Option<Record> {
             },
         },
         from: from.into(),
-        client: (flags & CLIENT != 0).then(|| client.into()),
+        by: (flags & CLIENT != 0).then(|| {
+            let info = (flags & INFO != 0).then(|| info.into());
+            let client = client.into();
+            Arc::new(Speaker { client, info })
+        }),
+        tags: (!tags.is_empty()).then(|| tags.into()),
         message: std::str::from_utf8(record).ok()?.into(),
     })
 }
@@ -144,7 +163,8 @@ pub(super) fn shown(placed: Placed) -> Arc<Publication> {
         time: placed.stamp.time,
         payload: bytes::Bytes::from(record.message.into_string()),
         from: (!record.from.is_empty()).then_some(record.from),
-        tags: None,
+        by: record.by,
+        tags: record.tags,
     })
 }
 
@@ -158,15 +178,28 @@ mod tests {
         fn a_message_is_read_as_it_was_written(
             host: u64,
             session in proptest::option::of((0_usize..65_536, any::<u64>())),
-            client in proptest::option::of(".{0,40}"),
+            by in proptest::option::of((".{0,40}", proptest::option::of(".{0,40}"))),
+            tags in proptest::collection::vec((".{0,9}", ".{0,9}"), 0..4),
             texts in proptest::collection::vec((".{0,9}", ".{0,99}"), 0..5),
         ) {
             let origin = session.map_or(Origin::Outside, |(shard, session)| Origin::Session { shard, session });
-            let client: Option<Arc<str>> = client.map(Into::into);
+            let by = by.map(|(client, info)| {
+                let info = info.map(Into::into);
+                Arc::new(Speaker { client: client.into(), info })
+            });
+            let tags: Vec<(Box<str>, Box<str>)> =
+                tags.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+            let tags: Option<Tags> = (!tags.is_empty()).then(|| tags.into());
             let mut message = format!("{} 7 {} 99\n", Epoch(5), texts.len()).into_bytes();
             for (from, text) in &texts {
                 let from = from.as_str().into();
-                let said = Said { message: text, from: &from, client: client.as_ref(), key: None };
+                let said = Said {
+                    message: text,
+                    from: &from,
+                    by: by.as_ref(),
+                    tags: tags.as_ref(),
+                    key: None,
+                };
                 message.extend(encode(host, &said, origin));
             }
             let placed = decode_message(&message).unwrap();
@@ -179,7 +212,8 @@ mod tests {
                     origin,
                     message: text.as_str().into(),
                     from: from.as_str().into(),
-                    client: client.clone(),
+                    by: by.clone(),
+                    tags: tags.clone(),
                 };
                 prop_assert_eq!(&placed.record, &record);
             }

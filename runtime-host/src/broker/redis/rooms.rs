@@ -275,7 +275,8 @@ impl<M: Mail> Shared<M> {
                 let said = Said {
                     message: &record.message,
                     from: &record.from,
-                    client: record.client.as_ref(),
+                    by: record.by.as_ref(),
+                    tags: record.tags.as_ref(),
                     key: None,
                 };
                 let origin = match record.host == self.host {

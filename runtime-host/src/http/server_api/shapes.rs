@@ -143,21 +143,24 @@ pub(super) struct Publication {
     pub(super) offset: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) info: Option<Info>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) tags: BTreeMap<String, String>,
 }
 
 #[derive(Serialize)]
 pub(super) struct Info {
-    pub(super) client: &'static str,
+    pub(super) client: String,
     pub(super) user: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) conn_info: Option<Box<RawValue>>,
 }
 
 impl Said<'_> {
     pub(super) fn message(&self) -> Result<Message<'_>, Fault> {
-        if self.skip_history || !self.b64data.is_empty() || !self.tags.is_empty() {
-            return Err(Fault::bad(
-                "skip_history, b64data and tags are not supported",
-            ));
+        if self.skip_history || !self.b64data.is_empty() {
+            return Err(Fault::bad("skip_history and b64data are not supported"));
         }
+        let tag = |(name, value): (&String, &String)| (name.as_str().into(), value.as_str().into());
         Ok(Message {
             data: self.data,
             from: "",
@@ -165,6 +168,7 @@ impl Said<'_> {
                 .idempotency_key
                 .as_deref()
                 .filter(|key| !key.is_empty()),
+            tags: (!self.tags.is_empty()).then(|| self.tags.iter().map(tag).collect()),
         })
     }
 }

@@ -80,7 +80,8 @@ impl Sessions {
         let publication = Arc::new(Said {
             message: said.message.into(),
             from: said.from.into(),
-            client: said.client.map(Arc::from),
+            by: said.by.cloned(),
+            tags: said.tags.cloned(),
             stamp: said.stamp,
         });
         for watcher in watchers.clone() {

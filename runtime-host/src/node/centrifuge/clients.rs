@@ -19,6 +19,8 @@ pub(in crate::node) struct Clients {
     pub(super) caught: u64,
     /// Those who are to be answered once nothing is in doubt any more.
     pub(super) in_doubt: Vec<Watcher>,
+    /// The last publication of the channels that somebody hears as differences.
+    pub(super) previous: HashMap<u64, Box<str>>,
     /// Where replies are encoded before their frame's header can be.
     pub(super) replies: Vec<u8>,
 }
@@ -32,6 +34,7 @@ impl Default for Clients {
             catching_up: HashMap::new(),
             caught: 0,
             in_doubt: Vec::new(),
+            previous: HashMap::new(),
             replies: Vec::new(),
         }
     }

@@ -3,6 +3,7 @@
 use super::recovery::{Caught, Claim, Purpose};
 use super::refusals::{ends_login, keeps_out};
 use super::{Client, Done, Until, tokens};
+use crate::broker::Speaker;
 use crate::clock::unix_now;
 use crate::hub::ConnectionKey;
 use crate::node::{Admission, Heard, Sessions};
@@ -11,6 +12,7 @@ use crate::policy::trace::Connection;
 use crate::socket::{Flow, Turn};
 use crate::wasm::authority::{Credential, Refusal};
 use serde::Deserialize;
+use sschat_history::TEXT_LIMIT;
 use sschat_protocol::centrifuge::session::{Millis, Session};
 use sschat_protocol::centrifuge::{Connect, Connected, Failure, Format, Resume};
 use std::sync::Arc;
@@ -21,6 +23,14 @@ pub(in crate::node) struct Welcome {
     pub(super) admission: Admission,
     /// The rooms that it caught up with, which count it as hearing them.
     pub(super) caught: Vec<(Heard, Caught)>,
+}
+
+/// The longest that others are told of a user, in bytes: it goes with each publication, which is kept with it.
+const INFO_LIMIT: usize = TEXT_LIMIT;
+
+fn speaker(client: Arc<str>, info: Option<Arc<str>>) -> Arc<Speaker> {
+    let info = info.filter(|info| info.len() <= INFO_LIMIT);
+    Arc::new(Speaker { client, info })
 }
 
 /// What a client without a token may say of itself.
@@ -36,7 +46,7 @@ impl Sessions {
         let session = Session::new(format, now, &self.clients.settings, name.as_u128() as u32);
         let client = Client {
             session,
-            name: name.to_string().into(),
+            speaker: speaker(name.to_string().into(), None),
             apart: None,
             connect: 0,
             claims: Vec::new(),
@@ -45,7 +55,6 @@ impl Sessions {
             page: None,
             refresh: None,
             parked: None,
-            info: None,
             alarm: Millis::MAX,
         };
         if let Some(session) = self.session(key) {
@@ -136,7 +145,7 @@ impl Sessions {
             return;
         };
         client.claims = Vec::new();
-        client.info.clone_from(&welcome.admission.info);
+        client.speaker = speaker(client.name(), welcome.admission.info.clone());
         let (id, name) = (client.connect, client.name());
         let Welcome {
             admission,
@@ -146,7 +155,10 @@ impl Sessions {
         while let Some(catch_up) = self.take_caught_up(key, |_| true) {
             caught.push((catch_up.heard.clone(), catch_up.caught(&mut budget)));
         }
-        let publications: Vec<_> = caught.iter().map(|(_, it)| it.publications()).collect();
+        let publications: Vec<_> = caught
+            .iter()
+            .map(|(_, it)| it.publications(false))
+            .collect();
         let subs: Vec<_> = caught
             .iter()
             .zip(&publications)
@@ -233,7 +245,7 @@ impl Sessions {
         (heard, caught): (&Heard, &Caught),
         turn: &mut Turn<'_>,
     ) {
-        let publications = caught.publications();
+        let publications = caught.publications(false);
         let subscription = caught.subscription(&publications);
         let room = &heard.channel.room;
         let subscribed = self.say(key, turn, |session, now, settings, out| {
@@ -312,7 +324,7 @@ impl Sessions {
         let Some((id, _)) = client.refresh.take_if(reached) else {
             return;
         };
-        client.info.clone_from(&admission.info);
+        client.speaker = speaker(client.name(), admission.info.clone());
         let ttl = time_left(admission.expires);
         self.say(key, turn, |session, now, settings, out| {
             session.refreshed(now, settings, id, ttl, out);

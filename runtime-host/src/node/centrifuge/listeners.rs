@@ -1,7 +1,8 @@
 //! Who comes and goes: told to the clients that asked for it, room by room.
 
 use crate::broker::Channel;
-use crate::hub::{ConnectionKey, FORMATS};
+use crate::hub::ConnectionKey;
+use crate::node::reports;
 use crate::node::roll::Present;
 use crate::node::session::Place;
 use crate::node::{Command, Sessions, wire};
@@ -72,6 +73,7 @@ impl Listeners {
 impl Sessions {
     /// Tells those who asked for it that a session came into a room.
     pub(in crate::node) fn tell_coming(&mut self, key: ConnectionKey, channel: &Arc<Channel>) {
+        self.report_coming(key, channel);
         let who = self.present(key);
         self.tell(who.as_ref(), channel, true);
     }
@@ -81,13 +83,14 @@ impl Sessions {
         if place.join_leave {
             self.node.listeners.remove(&place.channel);
         }
+        reports::leaving(who, &place.channel);
         self.tell(who, &place.channel, false);
     }
 
     /// Who a session is, as far as anybody wants to hear that it comes or goes.
     pub(in crate::node) fn present(&mut self, key: ConnectionKey) -> Option<Present> {
         match self.node.listeners.total.load(Ordering::Relaxed) {
-            0 => None,
+            0 if !self.is_reported(key) => None,
             _ => self.named(key),
         }
     }
@@ -126,7 +129,8 @@ impl Sessions {
             true => Push::Join(&info),
             false => Push::Leave(&info),
         };
-        for format in 0..FORMATS as u8 {
+        let formats: Vec<_> = turn.hub.formats(room).collect();
+        for format in formats {
             let Some(plain) = wire::client_format(wire::plain(format)) else {
                 continue;
             };

@@ -13,6 +13,7 @@
 mod catching_up;
 mod clients;
 mod connect;
+mod deltas;
 mod history;
 mod listeners;
 mod presence;
@@ -29,6 +30,7 @@ pub(super) use publish::publication;
 pub(super) use recovery::Read;
 
 use super::{Endpoint, Sessions, wire};
+use crate::broker::Speaker;
 use crate::hub::ConnectionKey;
 use crate::policy::Undecided;
 use crate::policy::memo::Verdict;
@@ -48,8 +50,8 @@ const KEPT: usize = 64 << 10;
 /// What only a session of this protocol has.
 pub(super) struct Client {
     session: Session,
-    /// The id of the connection, by which others know it.
-    name: Arc<str>,
+    /// Who it is to others: the id of the connection, and what its login says of it.
+    speaker: Arc<Speaker>,
     /// What its client proves to be itself with where commands come apart from the connection.
     apart: Option<Box<Uuid>>,
     /// The id of the connect command.
@@ -65,8 +67,6 @@ pub(super) struct Client {
     /// A refresh that is decided: the command's id, and the hold whose end decides it.
     refresh: Option<(u32, u32)>,
     parked: Option<Parked>,
-    /// What others are shown of its user: JSON.
-    info: Option<Arc<str>>,
     /// When its alarm goes off, in the shard's milliseconds.
     alarm: Millis,
 }
@@ -74,12 +74,17 @@ pub(super) struct Client {
 impl Client {
     /// The id of the connection.
     pub(super) fn name(&self) -> Arc<str> {
-        Arc::clone(&self.name)
+        Arc::clone(&self.speaker.client)
     }
 
     /// What others are shown of its user: JSON.
     pub(super) fn info(&self) -> Option<Arc<str>> {
-        self.info.clone()
+        self.speaker.info.clone()
+    }
+
+    /// As whom it speaks.
+    pub(super) fn speaker(&self) -> Arc<Speaker> {
+        Arc::clone(&self.speaker)
     }
 }
 

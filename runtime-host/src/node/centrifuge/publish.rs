@@ -3,7 +3,7 @@
 use super::refusals::failure;
 use super::{Done, Until};
 use crate::broker::receipts::Outcome;
-use crate::broker::{Channel, Refused};
+use crate::broker::{Channel, Refused, Speaker, Tags};
 use crate::hub::ConnectionKey;
 use crate::metrics::tally::{self, Figure};
 use crate::node::Sessions;
@@ -142,25 +142,38 @@ fn unpublished(refused: &Refused) -> Failure {
 
 /// Appends the push of a publication, the same for all members that speak this format. The seed's clients say things
 /// too; their connections have no name.
-pub(in crate::node) fn publication(format: Format, room: &str, said: Taken<'_>, out: &mut Vec<u8>) {
+pub(in crate::node) fn publication(
+    format: Format,
+    room: &str,
+    (said, data): (Taken<'_>, Payload<'_>),
+    out: &mut Vec<u8>,
+) {
     let publication = Publication {
+        data,
         offset: said.stamp.map_or(0, |stamp| stamp.position.offset),
         time: said.stamp.map_or(0, |stamp| stamp.time as i64),
-        ..shown(said.message.as_bytes(), said.from, said.client)
+        ..shown(&[], said.from, (said.by.map(|by| &**by), said.tags))
     };
     Push::Publication(&publication).encode(format, room, out);
 }
 
 /// A publication as clients see it; without `from`, the tenant's backend said it.
-pub(super) fn shown<'a>(data: &'a [u8], from: &'a str, client: Option<&'a str>) -> Publication<'a> {
+pub(super) fn shown<'a>(
+    data: &'a [u8],
+    from: &'a str,
+    (by, tags): (Option<&'a Speaker>, Option<&'a Tags>),
+) -> Publication<'a> {
+    let conn_info = by.and_then(|by| by.info.as_deref());
     let info = ClientInfo {
         user: from,
-        client: client.unwrap_or_default(),
+        client: by.map_or("", |by| &by.client),
+        conn_info: conn_info.unwrap_or_default().as_bytes(),
         ..ClientInfo::default()
     };
     Publication {
         data: Payload::Whole(data),
-        info: (!from.is_empty() || client.is_some()).then_some(info),
+        info: (!from.is_empty() || by.is_some()).then_some(info),
+        tags: tags.map_or(&[], |tags| tags),
         ..Publication::default()
     }
 }

@@ -8,7 +8,7 @@ use crate::broker::{
 };
 use crate::node::Heard;
 use futures::future::BoxFuture;
-use sschat_protocol::centrifuge::{Publication, Subscription};
+use sschat_protocol::centrifuge::{Payload, Publication, Subscription};
 use std::sync::Arc;
 
 /// The most publications that one answer brings, and that are set aside for a client: many times what a room keeps
@@ -44,6 +44,8 @@ pub(super) struct Asked {
     pub(super) expires: Option<u64>,
     /// Whether the client wants to be told who comes and goes.
     pub(super) join_leave: bool,
+    /// Whether it hears publications as differences.
+    pub(super) deltas: bool,
     /// Whether it is refused where it can't recover.
     pub(super) strict: bool,
 }
@@ -107,15 +109,25 @@ impl Caught {
         self.recovered || !self.was_recovering
     }
 
-    /// What was missed, as the protocol has it.
-    pub(super) fn publications(&self) -> Vec<Publication<'_>> {
+    /// What was missed, as the protocol has it; `deltas`: for who hears differences, who is given it whole.
+    pub(super) fn publications(&self, deltas: bool) -> Vec<Publication<'_>> {
         let missed = self.missed.iter().map(|it| kept(it));
         let aside = self.aside.iter().map(|it| Publication {
             offset: it.stamp.map_or(0, |stamp| stamp.position.offset),
             time: it.stamp.map_or(0, |stamp| stamp.time as i64),
-            ..shown(it.message.as_bytes(), &it.from, it.client.as_deref())
+            ..shown(
+                it.message.as_bytes(),
+                &it.from,
+                (it.by.as_deref(), it.tags.as_ref()),
+            )
         });
-        missed.chain(aside).collect()
+        let mut all: Vec<_> = missed.chain(aside).collect();
+        for publication in all.iter_mut().filter(|_| deltas) {
+            if let Payload::Whole(data) = publication.data {
+                publication.data = Payload::Base(data);
+            }
+        }
+        all
     }
 
     pub(super) fn subscription<'a>(
@@ -140,13 +152,17 @@ impl Caught {
     }
 }
 
-/// A publication out of the history; connections have no name there.
+/// A publication out of the history.
 pub(super) fn kept(publication: &sschat_history::Publication) -> Publication<'_> {
     let from = publication.from.as_deref().unwrap_or_default();
     Publication {
         offset: publication.offset,
         time: publication.time as i64,
-        ..shown(&publication.payload, from, None)
+        ..shown(
+            &publication.payload,
+            from,
+            (publication.by.as_deref(), publication.tags.as_ref()),
+        )
     }
 }
 

@@ -11,7 +11,7 @@ use crate::policy::answer::Answer;
 use crate::policy::memo::Verdict;
 use crate::socket::Turn;
 use crate::wasm::authority::Question;
-use sschat_protocol::centrifuge::{Failure, Subscribe, Subscription};
+use sschat_protocol::centrifuge::{Delta, Failure, Subscribe, Subscription};
 use std::sync::Arc;
 
 impl Sessions {
@@ -74,6 +74,7 @@ impl Sessions {
             id,
             expires,
             join_leave: wanted.join_leave,
+            deltas: wanted.delta == Delta::Fossil,
             strict: wanted.flag & Subscribe::REJECT_UNRECOVERED != 0,
         };
         let claim = wanted.recover.then(|| Claim {
@@ -110,8 +111,11 @@ impl Sessions {
             self.refused(key, asked.id, &Failure::UNRECOVERABLE_POSITION, out);
             return self.stays_away(key, channel);
         }
-        let publications = caught.publications();
-        let result = lasting(asked.expires, caught.subscription(&publications));
+        let publications = caught.publications(asked.deltas);
+        let result = Subscription {
+            delta: asked.deltas,
+            ..lasting(asked.expires, caught.subscription(&publications))
+        };
         let stays = self.with(key, |session, now, settings| {
             session.subscribed(now, settings, asked.id, &result, out)
         });
@@ -122,7 +126,7 @@ impl Sessions {
         if asked.join_leave {
             self.node.listeners.add(channel);
         }
-        self.seat(key, heard, turn);
+        self.take_seat(key, (heard, asked.deltas), turn);
         if let Some(place) = self.session(key).and_then(|it| it.place(&channel.room)) {
             place.join_leave = asked.join_leave;
         }

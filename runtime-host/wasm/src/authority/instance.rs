@@ -2,8 +2,8 @@
 //! current call, and WASI as std wants it, but inert.
 
 use super::{
-    Answer, CallError, Credential, Identity, KeyServer, Login, Pass, Policies, Question, Refusal,
-    StoredPolicy,
+    Answer, CallError, Credential, EventKind, EventSettings, Identity, KeyServer, Login, Pass,
+    Policies, Question, Refusal, StoredPolicy,
 };
 use crate::bindings::authority as bindings;
 use crate::bindings::authority::sschat::policy::{clock, state, types};
@@ -35,6 +35,9 @@ const HOSTCALL_BYTES: usize = 1 << 20;
 
 /// The longest text that an answer may carry: an id, a code, a reason, a cursor.
 const TEXT_LIMIT: usize = 1_024;
+
+/// The most secrets that sign one event: each is a header's worth of work.
+const SECRETS_LIMIT: usize = 4;
 
 /// The longest that others may be shown of a user, in bytes. Every presence carries it.
 const INFO_LIMIT: usize = 8 << 10;
@@ -199,6 +202,9 @@ fn ask(
                     })
                 })
         }
+        Question::EventsOf(tenant) => decisions
+            .call_events_of(&mut store, tenant)?
+            .map_or_else(no, |settings| Answer::Events(wanted(settings))),
         Question::PoliciesOf(tenant) => decisions
             .call_policies_of(&mut store, tenant)?
             .map_or_else(no, |policies| Answer::Policies(uploaded(policies))),
@@ -229,6 +235,23 @@ fn accepted(login: types::Login) -> Login {
         expires: login.expires,
         info: login.info,
         channels: login.channels,
+    }
+}
+
+fn wanted(settings: types::EventSettings) -> EventSettings {
+    let kind = |kind| match kind {
+        types::EventKind::Connect => EventKind::Connect,
+        types::EventKind::Disconnect => EventKind::Disconnect,
+        types::EventKind::Join => EventKind::Join,
+        types::EventKind::Leave => EventKind::Leave,
+        types::EventKind::Occupied => EventKind::Occupied,
+        types::EventKind::Vacated => EventKind::Vacated,
+        types::EventKind::Published => EventKind::Published,
+    };
+    EventSettings {
+        kinds: settings.kinds.into_iter().map(kind).collect(),
+        url: settings.url,
+        secrets: settings.secrets,
     }
 }
 
@@ -271,6 +294,12 @@ fn check(answer: Answer) -> Result<Answer, CallError> {
         Answer::Yes | Answer::Joined(_) => true,
         Answer::KeyServer(server) => fits(&server.url) && fits(&server.keep_at),
         Answer::Shared(rooms) => rooms.len() <= PAGE_LIMIT && rooms.iter().all(|room| fits(room)),
+        Answer::Events(settings) => {
+            settings.url.as_deref().is_none_or(fits)
+                && settings.kinds.len() <= PAGE_LIMIT
+                && settings.secrets.len() <= SECRETS_LIMIT
+                && settings.secrets.iter().all(|secret| fits(secret))
+        }
         Answer::Tenant(tenant) => fits(tenant),
         Answer::Policies(policies) => {
             let stored = policies.active.iter().chain(&policies.candidate);

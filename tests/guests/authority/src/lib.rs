@@ -9,7 +9,8 @@ wit_bindgen::generate!({
 });
 
 use exports::sschat::policy::decisions::{
-    Credential, Guest, Identity, Joined, KeyServer, Login, Pass, Policies, Refusal, RoomPage,
+    Credential, EventSettings, Guest, Identity, Joined, KeyServer, Login, Pass, Policies, Refusal,
+    RoomPage,
 };
 
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -80,6 +81,13 @@ impl Guest for Hostile {
 
     fn tenant_of_key(_api_key: String) -> Result<String, Refusal> {
         Ok(TENANT.to_owned())
+    }
+
+    fn events_of(_tenant: String) -> Result<EventSettings, Refusal> {
+        Err(Refusal {
+            code: "no_events".to_owned(),
+            reason: "There are none.".to_owned(),
+        })
     }
 
     fn policies_of(tenant: String) -> Result<Policies, Refusal> {

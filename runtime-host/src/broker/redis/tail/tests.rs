@@ -19,7 +19,8 @@ fn placed(epoch: u64, offset: u64) -> Placed {
             origin: Origin::Outside,
             message: offset.to_string().into(),
             from: "u".into(),
-            client: None,
+            by: None,
+            tags: None,
         },
     }
 }

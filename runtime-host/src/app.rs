@@ -1,6 +1,7 @@
 //! The one file that chooses implementations and joins the parts into a host.
 
 mod broker;
+mod doors;
 mod events;
 mod figures;
 mod history;
@@ -16,28 +17,24 @@ use crate::events::Events;
 use crate::feed::EventFeed;
 use crate::fetch::Fetcher;
 use crate::http::rooms::Backend;
-use crate::http::streams::{Fate, Relay};
-use crate::http::upgrade::{self, Adopt, Upgraded};
 use crate::http::{Bound, Parts, Server};
 use crate::manifest::Manifest;
 use crate::manifest::runtime::RuntimeConfig;
 use crate::manifest::variables::Values;
 use crate::metrics::history::HistoryFigures;
 use crate::mount;
-use crate::node::{self, Node, Opening, Post, Reach, Sessions};
+use crate::node::{self, Node, Post, Reach, Sessions};
 use crate::policy::Policy;
 use crate::policy::grants::Grants as StandingGrants;
 use crate::policy::keys::KeyServers;
 use crate::policy::tenants::Tenants;
-use crate::policy::trace::Connection;
 use crate::socket::{self, Prepared, Shards};
 use crate::store::{ChangeListener, Store};
 use crate::wasm::authority::AuthorityPool;
 use crate::wasm::engine::{EngineSettings, Engines};
 use crate::wasm::policy::{PolicyPool, Workshop};
 use anyhow::{Context, bail};
-use bytes::Bytes;
-use futures::future::BoxFuture;
+use doors::{Door, SideDoor};
 use sschat_history::History;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -213,50 +210,6 @@ impl App {
             tracing::error!(%error, "the history did not end in order");
         }
         self.stores.close();
-    }
-}
-
-/// Where upgraded connections go.
-struct Door(Arc<Shards<Sessions>>);
-
-impl Adopt for Door {
-    fn adopt(&self, upgraded: Upgraded) {
-        let endpoint = match upgraded.endpoint {
-            upgrade::Endpoint::Polling { format } => node::Endpoint::Polling(format),
-            upgrade::Endpoint::Centrifuge { format } => node::Endpoint::Centrifuge(format),
-            upgrade::Endpoint::Streaming(streaming) => node::Endpoint::Streaming(streaming),
-            upgrade::Endpoint::Echo => node::Endpoint::Echo,
-        };
-        let opening = Opening {
-            endpoint,
-            deflate: upgraded.deflate,
-            app: upgraded.app,
-            connection: Connection {
-                remote: Some(upgraded.remote.ip()),
-                headers: upgraded.headers,
-                token: None,
-            },
-        };
-        self.0.adopt(upgraded.stream, upgraded.read, opening);
-    }
-}
-
-/// Where goes what clients say by requests of their own.
-struct SideDoor(Post);
-
-impl Relay for SideDoor {
-    fn host(&self) -> &str {
-        self.0.host()
-    }
-
-    fn say<'a>(&'a self, session: &'a str, frame: Bytes) -> BoxFuture<'a, Fate> {
-        Box::pin(async move {
-            match self.0.say(session, frame).await {
-                node::Fate::Taken => Fate::Taken,
-                node::Fate::Unknown => Fate::Unknown,
-                node::Fate::Crowded => Fate::Crowded,
-            }
-        })
     }
 }
 

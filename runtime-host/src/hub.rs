@@ -10,13 +10,15 @@
 //! Absent on purpose: sockets, sessions, policy, and anything that awaits.
 
 mod ledger;
+mod logs;
+
+pub use logs::Logs;
 
 use crate::metrics::tally::{self, Figure};
 use ledger::Ledger;
+use logs::Log;
 use slab::Slab;
-use std::cell::OnceCell;
 use std::collections::HashMap;
-use std::rc::Rc;
 
 /// A connection, as its shard numbers it.
 pub type ConnectionKey = u32;
@@ -100,49 +102,6 @@ struct Room {
 impl Room {
     fn lane(&mut self, format: u8) -> Option<&mut Lane> {
         self.lanes.iter_mut().find(|lane| lane.format == format)
-    }
-}
-
-/// The frames of a turn.
-#[derive(Default)]
-struct Log {
-    bytes: Vec<u8>,
-    /// The copy for those who keep it beyond the turn.
-    kept: OnceCell<Rc<[u8]>>,
-}
-
-/// The bytes behind the pieces of a turn.
-pub struct Logs {
-    logs: Vec<Log>,
-}
-
-impl Default for Logs {
-    fn default() -> Self {
-        let logs = vec![Log::default()];
-        Self { logs }
-    }
-}
-
-impl Logs {
-    /// The bytes of a piece.
-    pub fn bytes(&self, piece: &Piece) -> &[u8] {
-        &self.logs[piece.log as usize].bytes[piece.start as usize..piece.end as usize]
-    }
-
-    /// The whole log that a piece is a range of, to keep beyond the turn.
-    pub fn share(&self, piece: &Piece) -> Rc<[u8]> {
-        let log = &self.logs[piece.log as usize];
-        Rc::clone(log.kept.get_or_init(|| Rc::from(&log.bytes[..])))
-    }
-
-    /// The length of that log.
-    pub fn length(&self, piece: &Piece) -> usize {
-        self.logs[piece.log as usize].bytes.len()
-    }
-
-    /// The log for appending. Copies are made only inside `settle`, which takes them away at its end.
-    fn open(&mut self, log: u32) -> &mut Vec<u8> {
-        &mut self.logs[log as usize].bytes
     }
 }
 

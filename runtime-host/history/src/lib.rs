@@ -31,6 +31,7 @@
 //! disk is full or failing stays queued and is written when the disk is well again;
 //! meanwhile others are refused with [`PublishError::Failing`].
 
+mod bounds;
 pub mod durable;
 mod engine;
 pub mod memory;

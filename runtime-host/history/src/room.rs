@@ -8,10 +8,11 @@ mod reading;
 
 pub(crate) use reading::{Entry, Selection, fill};
 
+use crate::bounds;
 use crate::registry::{Budget, Tenant, TenantLife};
 use crate::{
-    Ack, Epoch, HistoryError, KEY_WINDOW, NewPublication, PAYLOAD_LIMIT, Position, Publication,
-    PublishError, Published, Retention, TAGS_LIMIT, TEXT_LIMIT, UNSYNCED_LIMIT,
+    Ack, Epoch, HistoryError, KEY_WINDOW, NewPublication, Position, Publication, PublishError,
+    Published, Retention, UNSYNCED_LIMIT,
 };
 use keys::Keys;
 use std::collections::VecDeque;
@@ -160,7 +161,7 @@ impl RoomLog {
         accept: impl FnOnce(Accepted) -> Result<Ack, PublishError>,
         repeat: impl FnOnce() -> Result<Ack, PublishError>,
     ) -> Result<Published, PublishError> {
-        check(&new)?;
+        bounds::check(&new)?;
         let mut state = self.state();
         let life = Arc::clone(&state.life);
         let synced = life.synced.load(Ordering::Acquire);
@@ -371,29 +372,6 @@ impl State {
         let shared = self.entries.iter().filter(|it| it.publication.is_some());
         shared.map(|entry| u64::from(entry.cost)).sum()
     }
-}
-
-/// Refuses what is over a limit.
-fn check(new: &NewPublication) -> Result<(), PublishError> {
-    let long = |text: &str| text.len() > TEXT_LIMIT;
-    if new.payload.len() > PAYLOAD_LIMIT {
-        return Err(PublishError::TooLarge("payload"));
-    }
-    if new.from.as_deref().is_some_and(long) {
-        return Err(PublishError::TooLarge("user"));
-    }
-    let by = new.by.as_deref();
-    if by.is_some_and(|by| long(&by.client) || by.info.as_deref().is_some_and(long)) {
-        return Err(PublishError::TooLarge("connection"));
-    }
-    if new.key.as_deref().is_some_and(long) {
-        return Err(PublishError::TooLarge("idempotency key"));
-    }
-    let tags = new.tags.as_deref().unwrap_or_default();
-    if tags.len() > TAGS_LIMIT || tags.iter().any(|(name, value)| long(name) || long(value)) {
-        return Err(PublishError::TooLarge("tags"));
-    }
-    Ok(())
 }
 
 /// How long the epoch and the top of a channel without publications are kept while nobody

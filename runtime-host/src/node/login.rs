@@ -2,9 +2,8 @@
 
 use super::session::{Place, Who};
 use super::{Admission, Command, Heard, Sessions, watcher};
-use crate::broker::Channel;
 use crate::events::Kind;
-use crate::hub::{ConnectionKey, RoomKey, Seat};
+use crate::hub::{ConnectionKey, RoomKey};
 use crate::metrics::tally::{self, Figure};
 use crate::policy::grants::{Presented, Refused};
 use crate::policy::memo::Watcher;
@@ -17,9 +16,6 @@ use sschat_protocol::seed;
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-
-/// Most sessions hear a room or two: up to so many, places take no more memory than they need.
-const FEW: usize = 4;
 
 impl Sessions {
     /// A login; it replaces the one before.
@@ -298,57 +294,6 @@ impl Sessions {
             } else if !self.is_catching_up(key, heard.channel.id) {
                 self.becomes_member(key, heard, turn);
             }
-        }
-    }
-
-    pub(super) fn enter(&mut self, key: ConnectionKey, heard: &Heard, turn: &mut Turn<'_>) {
-        heard.channel.entered(self.shard);
-        self.seat(key, heard, turn);
-    }
-
-    /// Seats a session in a room that counts it as hearing it already.
-    pub(super) fn seat(&mut self, key: ConnectionKey, heard: &Heard, turn: &mut Turn<'_>) {
-        let shard = self.shard;
-        let channel = &heard.channel;
-        let Some(session) = self.session(key) else {
-            return channel.left(shard);
-        };
-        let format = session.format();
-        if session.places.len() < FEW {
-            session.places.reserve_exact(1);
-        }
-        session.places.push(Place {
-            channel: Arc::clone(channel),
-            seat: turn.hub.enter(channel.id, format, key),
-            speak: None,
-            presence: heard.presence,
-            join_leave: false,
-        });
-        // Who logs in has waited for it. Who comes in otherwise hears other hosts a moment later.
-        drop(self.node.broker.attend(std::slice::from_ref(channel)));
-        self.tell_coming(key, channel);
-    }
-
-    pub(super) fn leave(
-        &mut self,
-        seat: Seat,
-        channel: &Channel,
-        forfeit: bool,
-        turn: &mut Turn<'_>,
-    ) {
-        channel.left(self.shard);
-        self.vacate(seat, forfeit, turn);
-        self.forget_differences(channel, turn);
-    }
-
-    /// Frees a seat, which the one at the end may get.
-    pub(super) fn vacate(&mut self, seat: Seat, forfeit: bool, turn: &mut Turn<'_>) {
-        if let Some(moved) = turn.hub.leave(seat, forfeit)
-            && let Some(place) = self
-                .session(moved)
-                .and_then(|session| session.seated(seat.room))
-        {
-            place.seat.position = seat.position;
         }
     }
 

@@ -17,6 +17,7 @@ mod presence;
 mod publish;
 mod reports;
 mod roll;
+mod seats;
 mod session;
 mod sessions;
 mod wire;

@@ -112,7 +112,7 @@ impl Connection {
         if pieces.is_empty() {
             return Ok(true);
         }
-        let held = self.held;
+        let (held, limit) = (self.held, limit.min(self.queue as usize));
         let outbox = self.queue();
         for piece in pieces {
             outbox.push(logs, piece, std::mem::take(&mut sent), held);

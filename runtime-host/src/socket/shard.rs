@@ -315,7 +315,6 @@ impl<A: Application> Shard<A> {
                 return;
             }
             let limit = if connection.wide { wide } else { narrow };
-            let limit = limit.min(connection.queue as usize);
             match connection.deliver(logs, pieces, limit) {
                 Err(_) => broken.push(key),
                 Ok(false) if connection.phase == Phase::Open => slow.push(key),

@@ -3,6 +3,7 @@
 
 mod instance;
 mod pool;
+mod settings;
 
 use std::sync::Arc;
 

@@ -158,8 +158,8 @@ pub async fn bearing<S: Read>(
     let tokens: Option<Tokens> = decode_at(&keys[2], values.get(2))?;
     let settings: Option<Settings> = decode_at(&keys[3], values.get(3))?;
     let mut issued_before = None;
-    for at in 4..6 {
-        let revoked: Option<Revoked> = decode_at(&keys[at], values.get(at))?;
+    for (at, key) in keys.iter().enumerate().take(6).skip(4) {
+        let revoked: Option<Revoked> = decode_at(key, values.get(at))?;
         issued_before = issued_before.max(revoked.and_then(|revoked| revoked.issued_before));
     }
     Ok(Some(Bearing {

@@ -2,8 +2,8 @@
 //! current call, and WASI as std wants it, but inert.
 
 use super::{
-    Answer, CallError, Credential, EventKind, EventSettings, Identity, KeyServer, Limits as Held,
-    Login, Pass, Policies, Question, Refusal, StoredPolicy, Terms,
+    Answer, CallError, Credential, EventKind, EventSettings, Identity, KeyServer, Login, Pass,
+    Policies, Question, Refusal, StoredPolicy,
 };
 use crate::bindings::authority as bindings;
 use crate::bindings::authority::sschat::policy::{clock, state, types};
@@ -194,13 +194,7 @@ fn ask(
             .map_or_else(no, |()| Answer::Yes),
         Question::TermsOf(tenant, room) => decisions
             .call_terms_of(&mut store, tenant, room)?
-            .map_or_else(no, |terms| {
-                Answer::Terms(Terms {
-                    message_size: terms.message_size,
-                    history_size: terms.history_size,
-                    history_age: terms.history_age,
-                })
-            }),
+            .map_or_else(no, |terms| Answer::Terms(terms.into())),
         Question::KeysOf(tenant) => {
             decisions
                 .call_keys_of(&mut store, tenant)?
@@ -244,13 +238,7 @@ fn accepted(login: types::Login) -> Login {
         expires: login.expires,
         info: login.info,
         channels: login.channels,
-        limits: Held {
-            channels: login.limits.channels,
-            message_size: login.limits.message_size,
-            queue_size: login.limits.queue_size,
-            channel_length: login.limits.channel_length,
-            commands_per_second: login.limits.commands_per_second,
-        },
+        limits: login.limits.into(),
     }
 }
 

@@ -288,7 +288,7 @@ fn shelf(page: Page) -> Result<Shelf, Declined> {
             data: RawValue::from_string(text).ok()?,
             from: publication.from.as_deref().map(str::to_owned),
             client: by.map(|by| by.client.to_string()),
-            info: info.and_then(|info| RawValue::from_string(info.to_string()).ok()),
+            info: info.and_then(|info| RawValue::from_string(info.to_owned()).ok()),
             tags: tags.map(tag).collect(),
         })
     };

@@ -11,7 +11,7 @@ mod terms;
 use crate::backend::RoomBackend;
 use crate::broker::{Broker, Channels};
 use crate::cli::{COMPILE, RuntimeArgs};
-use crate::config::Config;
+use crate::config::{Config, SocketSettings};
 use crate::desk::PolicyDesk;
 use crate::events::Events;
 use crate::feed::EventFeed;
@@ -334,13 +334,7 @@ fn join(
         post,
         sessions,
     ));
-    let limits = socket::Limits {
-        message: settings.message_limit,
-        queue: settings.queue_limit,
-        wide: WIDE,
-        ping: settings.ping_interval,
-        idle: settings.idle_timeout,
-    };
+    let limits = socket_limits(settings);
     let shards = prepared
         .start(&limits, &config.pin_cores, move |shard| {
             Sessions::new(Arc::clone(&node), shard)
@@ -355,6 +349,16 @@ fn join(
         counted,
         post: told,
     })
+}
+
+fn socket_limits(settings: &SocketSettings) -> socket::Limits {
+    socket::Limits {
+        message: settings.message_limit,
+        queue: settings.queue_limit,
+        wide: WIDE,
+        ping: settings.ping_interval,
+        idle: settings.idle_timeout,
+    }
 }
 
 fn read_runtime(runtime: &RuntimeArgs) -> anyhow::Result<RuntimeConfig> {

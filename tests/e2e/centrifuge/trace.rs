@@ -120,7 +120,10 @@ pub(super) fn check(
         .iter()
         .map(|it| (it["offset"].as_u64().unwrap(), said(it)))
         .collect();
-    for (offset, which, number) in confirmed {
+    // The oldest are gone where the room said more than it keeps: 4 MiB.
+    let oldest = kept.keys().next().copied().unwrap_or(u64::MAX);
+    assert!(oldest == 1 || kept.len() > 1_500, "{} kept", kept.len());
+    for (offset, which, number) in confirmed.iter().filter(|(offset, ..)| *offset >= oldest) {
         let here = kept.get(offset);
         assert_eq!(
             here,

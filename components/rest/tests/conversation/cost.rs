@@ -42,7 +42,7 @@ fn what_each_call_costs() {
             &on(&user_path),
             (18, 6),
         ),
-        ("delete a key", "DELETE", &key_path, (22, 6)),
+        ("delete a key", "DELETE", &key_path, (23, 6)),
         ("the sweep after them", "POST", &sweep, (9, 1)),
         ("a sweep of nothing", "POST", &sweep, (2, 0)),
     ] {

@@ -127,6 +127,7 @@ async fn a_reader_that_is_too_slow_for_what_is_kept_is_told() {
     let next = stream.event().await.unwrap();
     assert_eq!(next["data"], json!(large));
     assert!(next["offset"].as_u64() > Some(2));
+    drop(stream);
     // One that takes nothing at all loses its connection, and the host lives.
     let mut stalled = TcpStream::connect(host.address()).await.unwrap();
     let request = format!(

@@ -1,12 +1,15 @@
 //! Starting, draining and ending.
 
 use sschat_tests::chat::POLLING;
-use sschat_tests::host::guests;
+use sschat_tests::host::{binary, guests, repository};
 use sschat_tests::{App, Chat, Host, Options, RawSocket, Rest, within};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+/// All components, from sources of which nothing is compiled.
+const COMPILING: Duration = Duration::from_secs(300);
 
 #[tokio::test]
 async fn health_and_readiness() {
@@ -210,6 +213,14 @@ async fn the_log_can_be_json() {
 /// What the README says first. Everything is built already, so that there is little to do.
 #[tokio::test]
 async fn up_can_build_first() {
+    // How long compiling takes is not what is awaited below.
+    let built = tokio::process::Command::new(binary())
+        .args(["build", "--from"])
+        .arg(repository())
+        .output();
+    let built = tokio::time::timeout(COMPILING, built).await;
+    let built = built.expect("components are built in time").unwrap();
+    assert!(built.status.success(), "{built:?}");
     let host = Host::start(Options::new().arg("--build")).await;
     for name in ["register", "room", "user", "authority"] {
         host.says(name).await;

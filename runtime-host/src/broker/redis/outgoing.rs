@@ -8,7 +8,7 @@
 use super::calls::{self, Published};
 use super::link::Failed;
 use super::{Shared, link::Link, record};
-use crate::broker::{Channel, Mail, Position, Receipt, Refused, Said, Taker, keeping, receipts};
+use crate::broker::{Channel, Mail, Position, Receipt, Refused, Taker, keeping, receipts};
 use crate::events::Kind;
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -271,13 +271,7 @@ fn report(waiting: &Waiting, position: Option<Position>) {
         return;
     }
     if let Some(record) = record::decode(&mut &waiting.record[..]) {
-        let said = Said {
-            message: &record.message,
-            from: &record.from,
-            by: record.by.as_ref(),
-            tags: record.tags.as_ref(),
-            key: None,
-        };
+        let said = record.said();
         let room = &waiting.channel.room;
         keeping::report(tap, (room, &said), position, receipts::NOBODY);
     }

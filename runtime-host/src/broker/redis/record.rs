@@ -30,6 +30,19 @@ pub(super) struct Record {
     pub(super) tags: Option<Tags>,
 }
 
+impl Record {
+    /// What was said, as the broker takes it.
+    pub(super) fn said(&self) -> Said<'_> {
+        Said {
+            message: &self.message,
+            from: &self.from,
+            by: self.by.as_ref(),
+            tags: self.tags.as_ref(),
+            key: None,
+        }
+    }
+}
+
 /// A record in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Placed {

@@ -10,7 +10,7 @@ use super::outgoing::PATIENCE;
 use super::record::{Placed, decode_message};
 use super::tail::{Next, Tail};
 use super::{Shared, locked};
-use crate::broker::{Channel, Mail, Origin, Position, Said, Stamp, memory};
+use crate::broker::{Channel, Mail, Origin, Position, Stamp, memory};
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -272,13 +272,7 @@ impl<M: Mail> Shared<M> {
             let mut spread = room.channel.spread();
             for placed in next.deliver {
                 let Placed { stamp, record } = placed;
-                let said = Said {
-                    message: &record.message,
-                    from: &record.from,
-                    by: record.by.as_ref(),
-                    tags: record.tags.as_ref(),
-                    key: None,
-                };
+                let said = record.said();
                 let origin = match record.host == self.host {
                     true => record.origin,
                     false => Origin::Outside,

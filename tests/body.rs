@@ -41,6 +41,16 @@ impl Body {
         None
     }
 
+    /// The next event of a body without chunks (`text/event-stream`), with the line that ends it.
+    pub async fn event(&mut self) -> String {
+        let mut event = Vec::new();
+        while !event.ends_with(b"\n\n") {
+            let byte = within("an event", self.socket.stream().read_u8()).await;
+            event.push(byte.expect("a whole event"));
+        }
+        String::from_utf8(event).unwrap()
+    }
+
     /// What is left of a body without chunks.
     pub async fn rest(&mut self) -> String {
         String::from_utf8(self.socket.rest().await).unwrap()

@@ -243,7 +243,11 @@ pub(super) fn open_cache(folder: &Path) -> Result<Cache, EngineError> {
     std::fs::create_dir_all(folder).map_err(|error| start(error.to_string()))?;
     let folder = std::path::absolute(folder).map_err(|error| start(error.to_string()))?;
     let mut config = CacheConfig::new();
-    config.with_directory(&folder);
+    config
+        .with_directory(&folder)
+        // What was loaded often is not compressed again, harder: that would take some 85 MiB and a
+        // core for a second, beside sessions, to save a few hundred kilobytes of disk.
+        .with_optimized_compression_usage_counter_threshold(u64::MAX);
     Cache::new(config).map_err(|error| start(format!("{error:#}")))
 }
 

@@ -1,6 +1,7 @@
 //! The one file that chooses implementations and joins the parts into a host.
 
 mod broker;
+mod dev;
 mod doors;
 mod events;
 mod figures;
@@ -34,6 +35,7 @@ use crate::wasm::authority::AuthorityPool;
 use crate::wasm::engine::{EngineSettings, Engines};
 use crate::wasm::policy::{PolicyPool, Workshop};
 use anyhow::{Context, bail};
+use dev::DevApp;
 use doors::{Door, SideDoor};
 use sschat_history::History;
 use std::net::SocketAddr;
@@ -61,6 +63,8 @@ pub(crate) const NO_AUTHORITY: &str =
 /// A host, ready to serve.
 pub struct App {
     name: String,
+    /// What is printed of the app of those who name none.
+    dev_app: String,
     server: Arc<Server>,
     stores: OpenStores,
     shards: Arc<Shards<Sessions>>,
@@ -73,7 +77,7 @@ pub struct App {
 
 impl App {
     /// Opens the stores, compiles the components and joins the parts.
-    pub fn build(
+    pub async fn build(
         manifest: &Manifest,
         config: &Config,
         runtime: &RuntimeArgs,
@@ -91,13 +95,20 @@ impl App {
         })?;
         let stores = OpenStores::open(&runtime, reads(manifest))?;
         let mounts = mount::mount_all(manifest, config.rest, &engines, &stores.labels, values)?;
+        let dev_app = match &config.dev_app {
+            Some(wanted) => Some(dev::open(wanted, (manifest, &mounts), values, state_dir).await?),
+            None => None,
+        };
         let authority = open_authority(manifest, &engines)?;
         let label = authority.label.clone();
         let Some(state) = stores.labels.get(&label).cloned() else {
             bail!(mount::unknown_label(&label));
         };
         let policy = open_policy(authority, &engines, config, &state)?;
-        let desk = Arc::new(PolicyDesk(Arc::clone(&policy)));
+        let desk = Arc::new(PolicyDesk {
+            policy: Arc::clone(&policy),
+            alias: dev::alias(config, dev_app.as_ref()),
+        });
         let Joined {
             shards,
             backend,
@@ -106,7 +117,7 @@ impl App {
             events,
             counted,
             post,
-        } = join(&policy, &label, config, &stores)?;
+        } = join(&policy, &label, (config, dev_app.as_ref()), &stores)?;
         let shards = Arc::new(shards);
         let figures = figures::Sources {
             shards: Arc::clone(&shards),
@@ -133,6 +144,7 @@ impl App {
         })?;
         Ok(Self {
             name: manifest.name.clone(),
+            dev_app: dev::shown(config, dev_app),
             server: Arc::new(server),
             stores,
             shards,
@@ -169,6 +181,7 @@ impl App {
                 let _ = writeln!(banner, "  {component:<10} http://{address}{route}");
             }
         }
+        banner.push_str(&self.dev_app);
         banner
     }
 
@@ -287,7 +300,7 @@ struct Joined {
 fn join(
     policy: &Arc<Policy>,
     label: &str,
-    config: &Config,
+    (config, dev_app): (&Config, Option<&DevApp>),
     stores: &OpenStores,
 ) -> anyhow::Result<Joined> {
     let settings = &config.socket;
@@ -325,6 +338,7 @@ fn join(
         // An answer must leave room for what is said meanwhile.
         recovery_bytes: settings.queue_limit / 2,
         undecided: settings.undecided,
+        fallback_app: dev_app.map(|app| app.app_id.clone()),
     };
     let node = Arc::new(Node::new(
         Arc::clone(policy),

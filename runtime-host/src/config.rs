@@ -3,6 +3,10 @@
 //! Command line and environment are one source here, for clap reads both. What the
 //! options mean is documented where they are declared, in [`crate::cli`].
 
+mod dev;
+
+pub use dev::DevSettings;
+
 use crate::cli::UpArgs;
 use crate::http;
 use crate::http::upgrade::Origins;
@@ -77,6 +81,8 @@ pub struct Config {
     pub debug_endpoints: bool,
     /// How long requests and sessions have to end when the host stops.
     pub drain: Duration,
+    /// The app of those who name none, where there is one.
+    pub dev_app: Option<DevSettings>,
 }
 
 /// How rooms' publications are kept.
@@ -124,6 +130,11 @@ pub enum ConfigError {
         "--undecided is for measuring on a loopback address; {0} can be reached from elsewhere"
     )]
     Undecided(SocketAddr),
+    /// An app that is open to all, where others could connect.
+    #[error(
+        "--dev-app is for development on a loopback address; {0} can be reached from elsewhere"
+    )]
+    DevApp(SocketAddr),
     /// A setting has a value that cannot work.
     #[error("{name} {reason}")]
     Setting {
@@ -178,6 +189,7 @@ impl Config {
         if args.undecided && !args.listen.ip().is_loopback() {
             return Err(ConfigError::Undecided(args.listen));
         }
+        let dev_app = DevSettings::new(args)?;
         let allowed = match args.allow_origin.as_slice() {
             [] => settings.allow_origins.as_deref().unwrap_or_default(),
             given => given,
@@ -190,7 +202,7 @@ impl Config {
             rest: rest_limits(args, settings)?,
             socket,
             pin_cores: args.pin_cores.clone(),
-            origins: Origins::new(allowed),
+            origins: Origins::new(allowed).with_loopback(dev_app.is_some()),
             compression: args.compression.or(settings.compression).unwrap_or(false),
             history: history(args, settings)?,
             private_key_servers: args.private_key_servers,
@@ -198,6 +210,7 @@ impl Config {
             broker: args.broker.or(settings.broker),
             debug_endpoints: args.debug_endpoints,
             drain: args.drain,
+            dev_app,
         })
     }
 

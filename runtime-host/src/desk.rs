@@ -16,12 +16,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The desk of one host.
-pub(crate) struct PolicyDesk(pub(crate) Arc<Policy>);
+pub(crate) struct PolicyDesk {
+    /// Where decisions come from.
+    pub(crate) policy: Arc<Policy>,
+    /// A text that is taken for an API key, and that key.
+    pub(crate) alias: Option<(String, String)>,
+}
 
 impl Desk for PolicyDesk {
     fn tenant<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<String, Declined>> {
+        let key = match &self.alias {
+            Some((alias, meant)) if alias == key => meant,
+            _ => key,
+        };
         async move {
-            match self.0.tenant_of_key(key).await {
+            match self.policy.tenant_of_key(key).await {
                 Ok(Ok(tenant)) => Ok(tenant),
                 Ok(Err(_)) => Err(declined(401, "unauthorized", "no such API key")),
                 Err(undecided) => Err(undecided.into()),
@@ -32,7 +41,7 @@ impl Desk for PolicyDesk {
 
     fn check(&self, component: Bytes) -> BoxFuture<'_, Result<(), Declined>> {
         async move {
-            let checked = self.0.tenants.check(component).await;
+            let checked = self.policy.tenants.check(component).await;
             checked.map_err(|error| match error {
                 LoadError::Unfit(reason) => {
                     let text = format!("this is no policy: {reason}");
@@ -45,7 +54,7 @@ impl Desk for PolicyDesk {
     }
 
     fn figures(&self, tenant: &str) -> Value {
-        let (tally, usage) = self.0.tenants.figures(tenant);
+        let (tally, usage) = self.policy.tenants.figures(tenant);
         let usage = usage.unwrap_or_default();
         json!({
             "decisions": tally,
@@ -69,7 +78,7 @@ impl Desk for PolicyDesk {
                 connection: None,
                 payload: parameters.get("payload").map(|text| text.as_str().into()),
             };
-            match self.0.explain(tenant, question, &occasion).await {
+            match self.policy.explain(tenant, question, &occasion).await {
                 Ok(explanation) => Ok(shown(&explanation)),
                 Err(undecided) => Ok(json!({
                     "status": "ok",
@@ -116,6 +125,7 @@ fn question(tenant: &str, parameters: &HashMap<String, String>) -> Result<Questi
     Ok(match parameter("action")?.as_str() {
         "login" => Question::LogIn(Credential {
             app: Some(who.tenant),
+            fallback_app: None,
             user: Some(who.user),
             token: None,
         }),

@@ -32,6 +32,7 @@ impl Guest for Authority {
     fn log_in(presented: types::Credential) -> Result<types::Login, types::Refusal> {
         let credential = decisions::Credential {
             app: presented.app.as_deref(),
+            fallback: presented.fallback_app.as_deref(),
             user: presented.user.as_deref(),
             token: presented.token.as_deref(),
         };

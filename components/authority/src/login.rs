@@ -15,6 +15,8 @@ use sschat_jws::Unverified;
 pub struct Credential<'a> {
     /// The app that the connection names.
     pub app: Option<&'a str>,
+    /// The app that is meant where neither the connection nor the token names one.
+    pub fallback: Option<&'a str>,
     /// A bare user id.
     pub user: Option<&'a str>,
     /// A token; where it is given, `user` may only repeat its `sub`.
@@ -53,13 +55,20 @@ pub async fn log_in<S: Read>(
     clock: &impl Clock,
     presented: Credential<'_>,
 ) -> Result<Login, Refusal> {
-    let Credential { app, user, token } = presented;
-    match (token, app, user) {
-        (Some(token), app, user) => by_token(store, clock, app, token, user).await,
-        (None, Some(app), Some(user)) => by_name(store, app, user).await,
-        (None, None, Some(user)) => by_pointer(store, user).await,
-        (None, Some(app), None) => anonymously(store, app).await,
-        (None, None, None) => Err(NO_CREDENTIAL),
+    let Credential {
+        app,
+        fallback,
+        user,
+        token,
+    } = presented;
+    if let Some(token) = token {
+        return by_token(store, clock, (app, fallback), token, user).await;
+    }
+    match (app.or(fallback), user) {
+        (Some(app), Some(user)) => by_name(store, app, user).await,
+        (None, Some(user)) => by_pointer(store, user).await,
+        (Some(app), None) => anonymously(store, app).await,
+        (None, None) => Err(NO_CREDENTIAL),
     }
 }
 
@@ -123,7 +132,7 @@ fn without_token(
 async fn by_token<S: Read>(
     store: &S,
     clock: &impl Clock,
-    app: Option<&str>,
+    (app, fallback): (Option<&str>, Option<&str>),
     token: &str,
     user: Option<&str>,
 ) -> Result<Login, Refusal> {
@@ -131,7 +140,7 @@ async fn by_token<S: Read>(
     let (claims, common): (Claims, Common) = (unverified.claims()?, unverified.claims()?);
     // What the token says is used to find the secret, and believed only once
     // that secret has verified it.
-    let tenant = token_tenant(&claims, app)?;
+    let tenant = token_tenant(&claims, app, fallback)?;
     let subject = common.subject().ok_or(INVALID)?;
     let bearing = access::bearing(store, tenant, common.about(&subject)).await?;
     let bearing = bearing.ok_or(INVALID)?;
@@ -160,10 +169,17 @@ async fn by_token<S: Read>(
 }
 
 /// The tenant: what the connection names and what the token claims must agree.
-fn token_tenant(claims: &Claims, app: Option<&str>) -> Result<AppId, Refusal> {
-    match (app, claims.app.as_deref()) {
+fn token_tenant(
+    claims: &Claims,
+    app: Option<&str>,
+    fallback: Option<&str>,
+) -> Result<AppId, Refusal> {
+    let claimed = claims.app.as_deref();
+    match (app, claimed) {
         (Some(app), Some(claimed)) if app != claimed => Err(INVALID),
-        (Some(app), _) | (None, Some(app)) => app.parse().map_err(|_| INVALID),
-        (None, None) => Err(INVALID),
+        _ => {
+            let tenant = app.or(claimed).or(fallback).ok_or(INVALID)?;
+            tenant.parse().map_err(|_| INVALID)
+        }
     }
 }

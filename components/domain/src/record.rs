@@ -21,7 +21,10 @@ pub enum RecordError {
     Newer(u32),
 }
 
-/// A secret in hex. Its `Debug` form hides it.
+/// The longest secret that may be brought, in bytes.
+pub const SECRET_LIMIT: usize = 256;
+
+/// A secret: 64 hex digits where it was made here. Its `Debug` form hides it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
@@ -31,6 +34,14 @@ impl Secret {
     #[must_use]
     pub fn from_random(bytes: [u8; 32]) -> Self {
         Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// A secret that its owner brings: 1 to [`SECRET_LIMIT`] bytes without control characters.
+    /// How long it has to be, the caller knows.
+    #[must_use]
+    pub fn brought(text: String) -> Option<Self> {
+        let fits = (1..=SECRET_LIMIT).contains(&text.len());
+        (fits && !text.contains(char::is_control)).then_some(Self(text))
     }
 
     /// The text that signs tokens: its bytes as they are, not decoded from hex.
@@ -294,5 +305,15 @@ mod tests {
         let secret = Secret::from_random([0xab; 32]);
         assert_eq!(secret.expose().len(), 64);
         assert!(!format!("{secret:?}").contains("ab"));
+    }
+
+    #[test]
+    fn a_secret_can_be_brought() {
+        let brought = |text: &str| Secret::brought(text.to_owned());
+        assert_eq!(brought("my secret").unwrap().expose(), "my secret");
+        assert!(brought(&"s".repeat(SECRET_LIMIT)).is_some());
+        assert!(brought(&"s".repeat(SECRET_LIMIT + 1)).is_none());
+        assert!(brought("").is_none());
+        assert!(brought("a\nb").is_none());
     }
 }

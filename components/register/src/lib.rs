@@ -7,7 +7,7 @@
 //! and `admin_token`). The rules of the data are `sschat-domain`'s.
 
 use serde::{Deserialize, Serialize};
-use sschat_domain::record::{App, Secret};
+use sschat_domain::record::App;
 use sschat_domain::tenant::Tenant;
 use sschat_domain::{ApiKey, AppId, removal, tenant};
 use sschat_rest::{Answer, Host, Method, Outcome, Refusal, Request, Route};
@@ -29,6 +29,7 @@ sschat_rest::component!(super::handle);
 struct Wishes {
     label: Option<String>,
     require_token: bool,
+    secret: Option<String>,
     tokens: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
@@ -82,7 +83,7 @@ pub async fn handle<H: Host>(host: &H, request: &Request) -> Outcome {
         (Route::One(key), Method::Get) => show(host, key).await,
         (Route::One(key), Method::Delete) => delete(host, key).await,
         (Route::One(_), _) => Err(Refusal::MethodNotAllowed("GET, HEAD, DELETE")),
-        (Route::Two(key, "secret"), Method::Post) => tokens::rotate(host, key).await,
+        (Route::Two(key, "secret"), Method::Post) => tokens::rotate(host, key, &request.body).await,
         (Route::Two(key, "secret"), Method::Delete) => tokens::retire(host, key).await,
         (Route::Two(_, "secret"), _) => Err(Refusal::MethodNotAllowed("POST, DELETE")),
         (Route::Two(key, "tokens"), Method::Get) => tokens::show(host, key).await,
@@ -98,7 +99,7 @@ async fn register<H: Host>(host: &H, request: &Request) -> Outcome {
     let tokens = wishes.tokens.map(Wanted::parse).transpose()?;
     let api_key = ApiKey::from_random(host.random());
     let app_id = AppId::from_random(host.random());
-    let secret = Secret::from_random(host.random());
+    let secret = tokens::secret(host, wishes.secret).await?;
     let app = App {
         key: api_key.digest(),
         label: wishes.label,
@@ -193,7 +194,7 @@ fn wishes(body: &[u8]) -> Result<Wishes, Refusal> {
     }
     let bad = Refusal::BadRequest {
         code: "bad_body",
-        msg: r#"the body is an object {"label"?: text, "require_token"?: true or false, "tokens"?: object}"#,
+        msg: r#"the body is an object {"label"?: text, "require_token"?: true or false, "secret"?: text, "tokens"?: object}"#,
     };
     // The parser would take an array as an object without names.
     if !body.starts_with(b"{") {

@@ -11,6 +11,10 @@ use sschat_rest::{Answer, Host, Outcome, Refusal, is_address};
 /// The longest issuer, audience, name of a key and address, in bytes.
 const TEXT_LIMIT: usize = 512;
 
+/// The shortest secret that may be brought, in bytes: as long as what HS256 makes of it (RFC
+/// 7518, section 3.2). Hosts for development allow shorter ones.
+const SECRET_LEAST: usize = 32;
+
 /// What the body of a change says.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -20,6 +24,13 @@ pub(crate) struct Wanted {
     jwks_url: Option<String>,
     issuer: Option<String>,
     audience: Option<String>,
+}
+
+/// What a rotation may say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Rotation {
+    secret: Option<String>,
 }
 
 /// A public key, in either form.
@@ -52,10 +63,36 @@ struct Shown<'a> {
     secrets: usize,
 }
 
-/// Makes a new secret; the one before stays valid beside it.
-pub(crate) async fn rotate<H: Host>(host: &H, key: &str) -> Outcome {
+/// A secret: the one that is brought, else a random one.
+pub(crate) async fn secret<H: Host>(host: &H, brought: Option<String>) -> Result<Secret, Refusal> {
+    let Some(text) = brought else {
+        return Ok(Secret::from_random(host.random()));
+    };
+    let long = text.len() >= SECRET_LEAST || short_secrets(host).await;
+    let secret = Secret::brought(text).filter(|_| long);
+    secret.ok_or(Refusal::BadRequest {
+        code: "bad_secret",
+        msg: "a secret has 32 to 256 bytes and no control characters",
+    })
+}
+
+/// Whether the manifest says so; one that says nothing does not.
+async fn short_secrets<H: Host>(host: &H) -> bool {
+    let said = host.variable("short_secrets").await;
+    said.is_ok_and(|value| value == "true")
+}
+
+/// Makes a new secret, or takes the one that is brought; the one before stays valid beside it.
+pub(crate) async fn rotate<H: Host>(host: &H, key: &str, body: &[u8]) -> Outcome {
     let tenant = named(host, key).await?;
-    let fresh = Secret::from_random(host.random());
+    let body = body.trim_ascii();
+    let rotation = match body.first() {
+        None => Rotation::default(),
+        // The parser would take an array as an object without names.
+        Some(b'{') => serde_json::from_slice(body).map_err(|_| BAD_ROTATION)?,
+        Some(_) => return Err(BAD_ROTATION),
+    };
+    let fresh = secret(host, rotation.secret).await?;
     if !signing::rotate(host.store()?, tenant.id, &fresh).await? {
         return Err(Refusal::NoSuchKey);
     }
@@ -100,6 +137,11 @@ pub(crate) async fn want<H: Host>(host: &H, key: &str, body: &[u8]) -> Outcome {
         secrets: signing::count(host.store()?, tenant.id, &tenant.app).await?,
     })
 }
+
+const BAD_ROTATION: Refusal = Refusal::BadRequest {
+    code: "bad_body",
+    msg: r#"the body is empty or an object {"secret"?: text}"#,
+};
 
 const BAD_TOKENS: Refusal = Refusal::BadRequest {
     code: "bad_tokens",

@@ -63,7 +63,7 @@ impl Decide {
         let values = Values::resolve(&manifest, &[], |_| None)?;
         let bound = Bound::new(config.listen)?;
         let address = bound.address();
-        let app = App::build(&manifest, &config, &args.runtime, &values)?;
+        let app = App::build(&manifest, &config, &args.runtime, &values).await?;
         let (policy, store) = (app.policy(), app.state());
         tokio::spawn(app.serve(bound, std::future::pending(), Duration::ZERO));
         let url = format!("http://{address}");

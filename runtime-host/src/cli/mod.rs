@@ -6,6 +6,7 @@
 mod build;
 mod check;
 mod descriptors;
+mod dev;
 mod explain;
 mod log;
 pub mod remote;
@@ -13,6 +14,7 @@ mod shell;
 mod up;
 
 pub use build::BuildError;
+pub use dev::DevArgs;
 pub use explain::ExplainArgs;
 pub use remote::{Failure, HostArgs, Remote};
 pub use shell::{CompletionsArgs, ManArgs};
@@ -110,6 +112,9 @@ pub struct UpArgs {
     /// What surrounds it.
     #[command(flatten)]
     pub runtime: RuntimeArgs,
+    /// An app for development.
+    #[command(flatten)]
+    pub dev: DevArgs,
     /// Build the components first.
     #[arg(long, env = "SSCHAT_BUILD", value_parser = BoolishValueParser::new())]
     pub build: bool,

@@ -11,15 +11,20 @@ use anyhow::Context;
 use std::time::Instant;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// The variable of the manifest that lets apps bring secrets that are easily guessed.
+const SHORT_SECRETS: &str = "short_secrets";
+
 pub(super) fn run(args: &UpArgs) -> anyhow::Result<()> {
     let started = Instant::now();
     log::start(args.log_format);
     descriptors::raise();
     let manifest = Manifest::read(&args.source.from)?;
     let config = Config::new(args, &manifest.settings)?;
-    let values = Values::resolve(&manifest, &args.runtime.variables, |name| {
-        std::env::var(name).ok()
-    })?;
+    let mut variables = args.runtime.variables.clone();
+    if config.dev_app.is_some() && manifest.variables.contains_key(SHORT_SECRETS) {
+        variables.push((SHORT_SECRETS.to_owned(), "true".to_owned()));
+    }
+    let values = Values::resolve(&manifest, &variables, |name| std::env::var(name).ok())?;
     let declared = manifest.variables.contains_key(crate::config::REGISTRATION);
     config.check_registration(declared, &values)?;
     if args.build {
@@ -35,7 +40,7 @@ pub(super) fn run(args: &UpArgs) -> anyhow::Result<()> {
         let bound = Bound::new(config.listen)?;
         let metrics = config.metrics_listen.map(Bound::for_metrics).transpose();
         let metrics = metrics.context("--metrics-listen")?;
-        let app = App::build(&manifest, &config, &args.runtime, &values)?;
+        let app = App::build(&manifest, &config, &args.runtime, &values).await?;
         serve(app, (bound, metrics), &config, started).await
     });
     // Background tasks that still run, such as a sweep, end where they are.

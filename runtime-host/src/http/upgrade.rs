@@ -72,6 +72,7 @@ pub trait Adopt: Send + Sync + 'static {
 #[derive(Debug, Clone, Default)]
 pub struct Origins {
     any: bool,
+    loopback: bool,
     listed: Vec<String>,
 }
 
@@ -81,8 +82,15 @@ impl Origins {
         let normal = |origin: &String| origin.trim_end_matches('/').to_ascii_lowercase();
         Self {
             any: listed.iter().any(|origin| origin == "*"),
+            loopback: false,
             listed: listed.iter().map(normal).collect(),
         }
+    }
+
+    /// Pages that this machine serves, on any port, may connect too.
+    #[must_use]
+    pub fn with_loopback(self, loopback: bool) -> Self {
+        Self { loopback, ..self }
     }
 
     /// Whether a request may come from where it says.
@@ -104,11 +112,23 @@ impl Origins {
         let Some((scheme, authority)) = origin.split_once("://") else {
             return false;
         };
+        if self.loopback && is_loopback(authority) {
+            return true;
+        }
         let host = headers
             .get(header::HOST)
             .and_then(|host| host.to_str().ok());
         host.is_some_and(|host| with_port(scheme, authority) == with_port(scheme, host))
     }
+}
+
+/// Whether `host:port` is of the machine itself.
+fn is_loopback(authority: &str) -> bool {
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    matches!(host, "localhost" | "127.0.0.1" | "[::1]") || host.ends_with(".localhost")
 }
 
 /// `host:port`, with the scheme's port where none is given. `Host` has no scheme of its

@@ -1,7 +1,7 @@
 //! Logging in, and what a change of the grant does to a live session.
 
 use super::session::{Place, Who};
-use super::{Admission, Command, Heard, Sessions, watcher};
+use super::{Admission, Command, Endpoint, Heard, Sessions, watcher};
 use crate::events::Kind;
 use crate::hub::{ConnectionKey, RoomKey};
 use crate::metrics::tally::{self, Figure};
@@ -29,6 +29,7 @@ impl Sessions {
         self.log_out(key, turn);
         self.serial = self.serial.wrapping_add(1);
         let watcher = watcher(self.shard, key, self.serial);
+        let node = Arc::clone(&self.node);
         let Some(session) = self.session(key) else {
             return Flow::Continue;
         };
@@ -40,15 +41,18 @@ impl Sessions {
             ..(*session.connection).clone()
         };
         session.connection = Arc::new(connection);
+        // In the original protocol a bare user id leads to its app.
+        let by_user = matches!(session.endpoint, Endpoint::Polling(_));
+        let fallback = node.settings.fallback_app.clone();
         let presented = Presented {
             credential: Credential {
                 app: session.app.as_deref().map(str::to_owned),
+                fallback_app: fallback.filter(|_| !by_user),
                 user: user.map(str::to_owned),
                 token: token.map(str::to_owned),
             },
             connection: Arc::clone(&session.connection),
         };
-        let node = Arc::clone(&self.node);
         node.grants.begin(watcher, presented);
         let shard = self.shard;
         if let Some(outcome) = node.grants.recall(watcher) {

@@ -79,6 +79,8 @@ pub struct Settings {
     pub recovery_bytes: usize,
     /// Members publish without being asked whether they may: for measuring.
     pub undecided: bool,
+    /// The app that Centrifuge sessions belong to where neither they nor their tokens name one.
+    pub fallback_app: Option<String>,
 }
 
 /// What a session holds once its grant is turned into channels.

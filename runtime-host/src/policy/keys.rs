@@ -246,9 +246,14 @@ pub(super) fn is_passing(answer: Option<&Answer>) -> bool {
 /// The tenant of a token that says to be signed with a private key. Nothing is believed of
 /// it: whose keys are asked for is all that follows.
 fn signed_publicly(question: &Question) -> Option<String> {
-    let (token, tenant) = match question {
-        Question::LogIn(Credential { app, token, .. }) => (token.as_deref()?, app.clone()),
-        Question::MayJoin(who, _, Some(pass)) => (&*pass.token, Some(who.tenant.clone())),
+    let (token, tenant, fallback) = match question {
+        Question::LogIn(Credential {
+            app,
+            fallback_app,
+            token,
+            ..
+        }) => (token.as_deref()?, app.clone(), fallback_app.clone()),
+        Question::MayJoin(who, _, Some(pass)) => (&*pass.token, Some(who.tenant.clone()), None),
         _ => return None,
     };
     #[derive(Deserialize)]
@@ -269,5 +274,6 @@ fn signed_publicly(question: &Question) -> Option<String> {
     if header.alg.starts_with("HS") {
         return None;
     }
-    tenant.or_else(|| part::<Claims>(parts.next(), &mut two)?.app)
+    let claimed = || part::<Claims>(parts.next(), &mut two)?.app;
+    tenant.or_else(claimed).or(fallback)
 }

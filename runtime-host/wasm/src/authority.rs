@@ -16,6 +16,8 @@ pub use pool::AuthorityPool;
 pub struct Credential {
     /// The public id of the app that the connection names.
     pub app: Option<String>,
+    /// The public id of the app that is meant where neither the connection nor the token names one.
+    pub fallback_app: Option<String>,
     /// A bare user id.
     pub user: Option<String>,
     /// A JSON Web Token.

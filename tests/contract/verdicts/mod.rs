@@ -270,6 +270,7 @@ pub(crate) fn bytes(number: u64) -> [u8; 16] {
 pub(crate) fn bare(user: impl ToString) -> Credential {
     Credential {
         app: None,
+        fallback_app: None,
         user: Some(user.to_string()),
         token: None,
     }

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod calls;
+mod dev_app;
 mod keys;
 mod limits;
 mod passes;

@@ -6,10 +6,11 @@ use serde_json::json;
 use sschat_tests::host::{artifacts, repository};
 use sschat_tests::policy::on_command;
 use sschat_tests::token::sign;
-use sschat_tests::{App, Host};
+use sschat_tests::{App, Host, Options, within};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
@@ -124,6 +125,44 @@ async fn the_javascript_sdk_calls_methods() {
             .args([format, &app.id, &user, &token]);
         run(session, "the JavaScript calls", PATIENCE).await;
     }
+}
+
+/// First steps, as the documentation of SDK and server library shows them, which knows of no apps.
+#[tokio::test]
+async fn examples_that_know_no_apps() {
+    let node = NODE.get_or_init(install_for_node).await;
+    let python = PYTHON.get_or_init(install_for_python).await;
+    let options = [
+        "--dev-app",
+        "--dev-secret=secret",
+        "--dev-api-key=my_api_key",
+    ];
+    let options = options.into_iter().fold(Options::new(), Options::arg);
+    let host = Host::start(options).await;
+    let address = host.address().to_string();
+    let mut example = Command::new("node")
+        .arg(repository().join("tests/sdk/example.mjs"))
+        .arg(&address)
+        .arg(node)
+        .arg(sign(&json!({"sub": "42"}), "secret"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(example.stdout.take().unwrap()).lines();
+    let ready = within("the example is ready", said.next_line())
+        .await
+        .unwrap();
+    assert_eq!(ready.as_deref(), Some("ready"));
+    let mut backend = Command::new(python.join("bin/python"));
+    backend
+        .arg(repository().join("tests/sdk/example.py"))
+        .args([&address, "my_api_key"]);
+    run(backend, "the backend", PATIENCE).await;
+    let ended = within("the example ends", example.wait()).await.unwrap();
+    assert!(ended.success(), "{ended}");
 }
 
 /// Runs a program; fails with what it said unless it succeeds in time.

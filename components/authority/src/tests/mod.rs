@@ -122,6 +122,7 @@ impl World {
         let app = app.map(|app| app.to_string());
         let presented = Credential {
             app: app.as_deref(),
+            fallback: None,
             user: Some(user),
             token: None,
         };
@@ -132,6 +133,7 @@ impl World {
         let app = app.map(|app| app.to_string());
         let presented = Credential {
             app: app.as_deref(),
+            fallback: None,
             user: None,
             token: Some(token),
         };

@@ -61,6 +61,7 @@ fn no_name_is_a_login_too() {
     let nameless = |app: Option<String>| {
         let presented = Credential {
             app: app.as_deref(),
+            fallback: None,
             ..Credential::default()
         };
         let login = world.log_in(presented);
@@ -79,6 +80,53 @@ fn no_name_is_a_login_too() {
     ] {
         assert_eq!(nameless(app), Err("no_credential"));
     }
+}
+
+#[test]
+fn a_fallback_counts_where_nothing_else_names_an_app() {
+    let world = World::new();
+    let (app, dev) = (world.tenant(1, false), world.tenant(2, false));
+    world.open(&dev);
+    let user = world.user(&app, 1);
+    let [named, fallback] = [&app, &dev].map(|tenant| tenant.id.to_string());
+    let log_in = |credential: Credential<'_>| {
+        let fallback = Some(fallback.as_str());
+        let login = world.log_in(Credential {
+            fallback,
+            ..credential
+        });
+        login.map(|(who, _)| (who.tenant, who.user.to_string()))
+    };
+    assert_eq!(log_in(Credential::default()), Ok((dev.id, String::new())));
+    let user = user.to_string();
+    let bare = Credential {
+        user: Some(&user),
+        ..Credential::default()
+    };
+    assert_eq!(log_in(bare), Ok((dev.id, user.clone())));
+    let by_address = Credential {
+        app: Some(&named),
+        ..bare
+    };
+    assert_eq!(log_in(by_address), Ok((app.id, user.clone())));
+    let token = |claims: serde_json::Value, tenant: &Tenant| {
+        signed("HS256", &claims, tenant.secret.expose())
+    };
+    let by = |token: &str| {
+        log_in(Credential {
+            token: Some(token),
+            ..Credential::default()
+        })
+    };
+    let unnamed = json!({ "sub": user });
+    assert_eq!(
+        by(&token(unnamed.clone(), &dev)),
+        Ok((dev.id, user.clone()))
+    );
+    assert_eq!(by(&token(unnamed, &app)), Err("invalid_token"));
+    let claimed = json!({ "sub": user, "app": app.id });
+    assert_eq!(by(&token(claimed.clone(), &app)), Ok((app.id, user)));
+    assert_eq!(by(&token(claimed, &dev)), Err("invalid_token"));
 }
 
 #[test]
@@ -104,6 +152,7 @@ fn an_app_that_wants_tokens_gets_them() {
     let (ann, ben) = (token("ann"), Some("ben"));
     let presented = Credential {
         app: None,
+        fallback: None,
         user: ben,
         token: Some(&ann),
     };
@@ -117,18 +166,18 @@ fn everybody_publishes_anywhere_within_the_tenant() {
     let (user, room) = (world.user(&app, 1), world.room(&app, 1, &[]).to_string());
     let theirs = world.room(&closed, 2, &[]).to_string();
     let user = user.to_string();
-    let longest = "r".repeat(128);
+    let longest = "r".repeat(255);
     for name in ["", "ann", &user] {
         assert_eq!(publishes(&world, &app, name, &room), Err("not_a_member"));
     }
     world.open(&app);
     for name in ["", "ann", &user] {
         // Another tenant's room id is but a name here: nothing of that room is read.
-        for room in [&room, "lobby", "a:b#c?d", &longest, &theirs] {
+        for room in [&room, "lobby", "a:b#c?d/e", &longest, &theirs] {
             assert_eq!(publishes(&world, &app, name, room), Ok(()), "{name} {room}");
             assert_eq!(publishes(&world, &closed, name, room), Err("not_a_member"));
         }
-        for wrong in ["", "a b", "a/b", "ä", "a\u{7f}", "a\n", &"r".repeat(129)] {
+        for wrong in ["", "a b", "ä", "a\u{7f}", "a\n", &"r".repeat(256)] {
             assert_eq!(publishes(&world, &app, name, wrong), Err("not_a_member"));
         }
     }

@@ -116,6 +116,7 @@ fn tokens_that_are_none() {
     for (said, verdict) in [(&name, Ok(())), (&other, Err("unknown_user"))] {
         let presented = Credential {
             app: None,
+            fallback: None,
             user: Some(said),
             token: Some(&good),
         };

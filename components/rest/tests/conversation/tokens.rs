@@ -42,6 +42,37 @@ fn a_secret_is_rotated_and_the_old_one_taken_back() {
 }
 
 #[test]
+fn a_secret_can_be_brought() {
+    let mut world = World::new();
+    let bring = |world: &World, path: &str, secret: &str| {
+        let body = json!({ "secret": secret }).to_string();
+        world.send("POST", path, &[], &body)
+    };
+    let long = "a secret that others know already".to_owned();
+    let made = bring(&world, "/api/register", &long).expect(201);
+    assert_eq!(made["secret"], long);
+    let path = format!("/api/register/{}/secret", text(&made["api_key"]));
+    for path in ["/api/register", &path] {
+        bring(&world, path, "short").refused(400, "bad_secret");
+        bring(&world, path, &"s".repeat(257)).refused(400, "bad_secret");
+        bring(&world, path, &format!("{long}\n")).refused(400, "bad_secret");
+        for wrong in ["[\"x\"]", "{\"secret\":1}", "{\"secrets\":\"x\"}", "x"] {
+            let answer = world.send("POST", path, &[], wrong);
+            answer.refused(400, "bad_body");
+        }
+    }
+    let fresh = bring(&world, &path, &"s".repeat(256)).expect(201);
+    assert_eq!(
+        (text(&fresh["secret"]).len(), &fresh["valid"]),
+        (256, &json!(2))
+    );
+    world.variables.insert("short_secrets", "true");
+    let made = bring(&world, "/api/register", "short").expect(201);
+    assert_eq!(made["secret"], "short");
+    bring(&world, "/api/register", "").refused(400, "bad_secret");
+}
+
+#[test]
 fn what_is_wanted_of_tokens_is_kept_whole_or_refused() {
     let world = World::new();
     let key = key_of(&world);

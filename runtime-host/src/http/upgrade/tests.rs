@@ -52,6 +52,36 @@ fn two_origins_are_none() {
 }
 
 #[test]
+fn a_host_for_development_takes_pages_of_its_machine() {
+    let origins = Origins::default().with_loopback(true);
+    let allow = |origin: &str| {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, "127.0.0.1:3000".parse().unwrap());
+        headers.insert(header::ORIGIN, origin.parse().unwrap());
+        origins.allow(&headers)
+    };
+    for origin in [
+        "http://localhost",
+        "http://LOCALHOST:5173",
+        "https://127.0.0.1:8443",
+        "http://[::1]:8080",
+        "http://app.localhost:1234",
+    ] {
+        assert!(allow(origin), "{origin}");
+    }
+    for origin in [
+        "null",
+        "http://localhost.evil.test",
+        "http://evil.test:127",
+        "http://evil.test?://localhost",
+        "http://127.0.0.1.evil.test:80",
+        "localhost",
+    ] {
+        assert!(!allow(origin), "{origin}");
+    }
+}
+
+#[test]
 fn the_subprotocol_names_the_format() {
     let choose = |offers: &str| {
         let mut headers = HeaderMap::new();

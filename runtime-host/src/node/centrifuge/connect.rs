@@ -295,6 +295,7 @@ impl Sessions {
         let presented = Presented {
             credential: Credential {
                 app: session.app.as_deref().map(str::to_owned),
+                fallback_app: node.settings.fallback_app.clone(),
                 user: None,
                 token: Some(token.to_owned()),
             },

@@ -217,6 +217,7 @@ fn ask(
 fn presented(credential: &Credential) -> types::Credential<'_> {
     types::Credential {
         app: credential.app.as_deref(),
+        fallback_app: credential.fallback_app.as_deref(),
         user: credential.user.as_deref(),
         token: credential.token.as_deref(),
     }

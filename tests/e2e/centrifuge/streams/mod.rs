@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 const STREAM: &str = "/connection/http_stream";
 
 /// A session whose replies come in the body of a response.
-struct Session {
+pub(super) struct Session {
     body: Body,
     rest: Rest,
     /// What the connect reply said.
@@ -32,8 +32,13 @@ fn connect(app: &App, user: &str) -> String {
 impl Session {
     /// A session of this user.
     async fn of(host: &Host, app: &App, user: &str) -> Self {
-        let path = format!("POST {STREAM}?app={} HTTP/1.1", app.id);
-        let request = Body::request(&path, "", &connect(app, user));
+        let path = format!("{STREAM}?app={}", app.id);
+        Self::open_at(host, &path, &connect(app, user)).await
+    }
+
+    /// A session that begins with this connect command.
+    pub(super) async fn open_at(host: &Host, path: &str, connect: &str) -> Self {
+        let request = Body::request(&format!("POST {path} HTTP/1.1"), "", connect);
         let mut session = Self::begin(host, Body::open(host, request).await);
         session.connected = session.line().await["connect"].take();
         assert!(session.connected.is_object(), "{}", session.connected);
@@ -63,7 +68,7 @@ impl Session {
     }
 
     /// Sends a command with the next id, and awaits its reply; what comes before is lost.
-    async fn ask(&mut self, mut command: Value) -> Value {
+    pub(super) async fn ask(&mut self, mut command: Value) -> Value {
         self.last += 1;
         command["id"] = self.last.into();
         self.post(&command.to_string()).await.expect(204);

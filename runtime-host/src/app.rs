@@ -39,6 +39,7 @@ use dev::DevApp;
 use doors::{Door, SideDoor};
 use sschat_history::History;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use stores::OpenStores;
@@ -84,31 +85,22 @@ impl App {
         values: &Values,
     ) -> anyhow::Result<Self> {
         let runtime = read_runtime(runtime)?;
-        let state_dir = &config.state_dir;
-        std::fs::create_dir_all(state_dir).with_context(|| {
-            let folder = state_dir.display();
-            format!("the state folder {folder} cannot be made; choose another with --state-dir")
-        })?;
+        make_folder(&config.state_dir)?;
         let engines = Engines::new(&EngineSettings {
-            cache: Some(state_dir.join(CACHE)),
+            cache: Some(config.state_dir.join(CACHE)),
             instances: mount::pool_size(manifest, &config.rest),
         })?;
         let stores = OpenStores::open(&runtime, reads(manifest))?;
         let mounts = mount::mount_all(manifest, config.rest, &engines, &stores.labels, values)?;
-        let dev_app = match &config.dev_app {
-            Some(wanted) => Some(dev::open(wanted, (manifest, &mounts), values, state_dir).await?),
-            None => None,
-        };
+        let dev_app = dev::open(config, (manifest, &mounts), values).await?;
         let authority = open_authority(manifest, &engines)?;
         let label = authority.label.clone();
         let Some(state) = stores.labels.get(&label).cloned() else {
             bail!(mount::unknown_label(&label));
         };
         let policy = open_policy(authority, &engines, config, &state)?;
-        let desk = Arc::new(PolicyDesk {
-            policy: Arc::clone(&policy),
-            alias: dev::alias(config, dev_app.as_ref()),
-        });
+        let alias = dev::alias(config, dev_app.as_ref());
+        let desk = Arc::new(PolicyDesk::new(&policy, alias));
         let Joined {
             shards,
             backend,
@@ -224,6 +216,13 @@ impl App {
         }
         self.stores.close();
     }
+}
+
+fn make_folder(state_dir: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(state_dir).with_context(|| {
+        let folder = state_dir.display();
+        format!("the state folder {folder} cannot be made; choose another with --state-dir")
+    })
 }
 
 /// What the keys begin with that decisions depend on.

@@ -17,10 +17,16 @@ use std::sync::Arc;
 
 /// The desk of one host.
 pub(crate) struct PolicyDesk {
-    /// Where decisions come from.
-    pub(crate) policy: Arc<Policy>,
-    /// A text that is taken for an API key, and that key.
-    pub(crate) alias: Option<(String, String)>,
+    policy: Arc<Policy>,
+    alias: Option<(String, String)>,
+}
+
+impl PolicyDesk {
+    /// `alias`: a text that is taken for an API key, and that key.
+    pub(crate) fn new(policy: &Arc<Policy>, alias: Option<(String, String)>) -> Self {
+        let policy = Arc::clone(policy);
+        Self { policy, alias }
+    }
 }
 
 impl Desk for PolicyDesk {

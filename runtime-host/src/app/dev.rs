@@ -39,16 +39,19 @@ pub(super) struct DevApp {
     pub(super) secret: String,
 }
 
-/// Finds the app that was made before, or registers one, and makes it what the options want.
+/// Where one is wanted, finds the app that was made before, or registers one, and makes it what
+/// the options say.
 pub(super) async fn open(
-    wanted: &DevSettings,
+    config: &Config,
     (manifest, mounts): (&Manifest, &[Mount]),
     values: &Values,
-    state_dir: &Path,
-) -> anyhow::Result<DevApp> {
+) -> anyhow::Result<Option<DevApp>> {
+    let Some(wanted) = &config.dev_app else {
+        return Ok(None);
+    };
     let (router, _) = Router::new(mount::routes(manifest, mounts))?;
     let desk = Components { router, mounts };
-    let file = state_dir.join(FILE);
+    let file = config.state_dir.join(FILE);
     let kept = match read(&file)? {
         Some(kept) if desk.knows(&kept).await? => Some(kept),
         _ => None,
@@ -70,7 +73,7 @@ pub(super) async fn open(
         app = app.app_id,
         "connections that name no app belong to this one, which is open to all"
     );
-    Ok(app)
+    Ok(Some(app))
 }
 
 /// What the server API takes for the app's key beside it, and the key.

@@ -4,11 +4,10 @@
 
 use super::Sessions;
 use crate::hub::ConnectionKey;
-use crate::socket::{Flow, Turn};
+use crate::socket::Turn;
 use crate::wasm::authority::Limits;
-use sschat_protocol::centrifuge::session::{Millis, Pace, Rate, Settings};
-use sschat_protocol::close;
-use sschat_protocol::seed::ErrorCode;
+use sschat_protocol::centrifuge::session::{Millis, Rate, Settings};
+use sschat_protocol::seed::{self, Step};
 
 /// How many seconds' worth of commands may come at once.
 const BURST: u32 = 5;
@@ -78,29 +77,28 @@ impl Sessions {
         turn.bound(key, limits.and_then(|limits| limits.queue_size));
     }
 
-    /// Whether a command of the seed's protocol comes too fast; what follows then.
-    pub(super) fn too_fast(&mut self, key: ConnectionKey, turn: &mut Turn<'_>) -> Option<Flow> {
+    /// What follows from a message of the seed's protocol; `again` where it waited for a decision.
+    pub(super) fn step<'a>(&mut self, key: ConnectionKey, text: &'a str, again: bool) -> Step<'a> {
         let now: Millis = self.clients.now();
-        let held = self.session(key)?.held_to.as_deref_mut()?;
-        held.limits.commands_per_second?;
-        match held.rate.pace(now, &held.settings) {
-            Pace::Fine => None,
-            Pace::Fast => {
-                let text = "too many commands a second";
-                Some(self.refuse(key, turn, ErrorCode::Limit.as_str(), text))
+        let nobody = seed::Session {
+            logged_in: false,
+            longest: usize::MAX,
+            pace: None,
+        };
+        let mut session = self.session(key).map_or(nobody, |session| {
+            let held = session.held_to.as_deref_mut();
+            seed::Session {
+                logged_in: session.who.is_some(),
+                longest: held.as_ref().map_or(usize::MAX, |it| it.settings.payload),
+                pace: held
+                    .filter(|held| held.limits.commands_per_second.is_some())
+                    .map(|held| (&mut held.rate, &held.settings)),
             }
-            Pace::Flood => {
-                self.let_go(key, turn);
-                turn.close(key, close::POLICY, "too many commands");
-                Some(Flow::Continue)
-            }
+        });
+        match again {
+            true => session.again(text),
+            false => session.command(text, now),
         }
-    }
-
-    /// Whether a message of the seed's protocol is too large for its tenant.
-    pub(super) fn is_too_large(&mut self, key: ConnectionKey, message: &str) -> bool {
-        let held = self.session(key).and_then(|it| it.held_to.as_deref());
-        held.is_some_and(|held| message.len() > held.settings.payload)
     }
 
     /// How many rooms a session may name, where its tenant says so, and how long their names may be.

@@ -108,7 +108,7 @@ impl Sessions {
             return Flow::Continue;
         };
         let Some(who) = &session.who else {
-            return self.refuse_before_login(key, turn);
+            return Flow::Continue;
         };
         let tenant = Arc::clone(&who.tenant);
         let question = |identity| Question::MaySee(identity, user.to_owned());

@@ -51,7 +51,7 @@ impl Sessions {
             return Flow::Continue;
         };
         let Some(who) = &session.who else {
-            return self.refuse_before_login(key, turn);
+            return Flow::Continue;
         };
         let from = Arc::clone(&who.user);
         // The common case: the verdict is at hand, nothing else is looked at.
@@ -283,10 +283,6 @@ impl Sessions {
         if deltas {
             self.heard_the_first(room, channel, said.message, turn);
         }
-    }
-
-    pub(super) fn refuse_before_login(&mut self, key: ConnectionKey, turn: &mut Turn<'_>) -> Flow {
-        self.refuse(key, turn, ErrorCode::Unauthorized.as_str(), "log in first")
     }
 
     /// The verdict on a question about the session's user, if it is known: `decided`, or

@@ -9,7 +9,7 @@ use crate::policy::Undecided;
 use crate::policy::memo::{Ends, Verdict, Watcher};
 use crate::socket::{Application, Flow, Turn};
 use sschat_protocol::close;
-use sschat_protocol::seed::{self, Format};
+use sschat_protocol::seed::{self, Format, Step};
 use sschat_protocol::streaming::Streaming;
 use sschat_protocol::websocket::Opcode;
 use sschat_protocol::websocket::deflate::Deflater;
@@ -130,26 +130,27 @@ impl Sessions {
         decided: Option<&Arc<Verdict>>,
         turn: &mut Turn<'_>,
     ) -> Flow {
-        if decided.is_none()
-            && let Some(flow) = self.too_fast(key, turn)
-        {
-            return flow;
-        }
-        match seed::parse(text) {
-            Err(refused) => self.refuse(key, turn, refused.code.as_str(), &refused.text),
-            Ok(seed::Command::Login { user, token }) => {
+        let command = match self.step(key, text, decided.is_some()) {
+            Step::Act(command) => command,
+            Step::Refuse(refused) => {
+                return self.refuse(key, turn, refused.code.as_str(), &refused.text);
+            }
+            Step::Close(code, reason) => {
+                self.let_go(key, turn);
+                turn.close(key, code, reason);
+                return Flow::Continue;
+            }
+        };
+        match command {
+            seed::Command::Login { user, token } => {
                 self.log_in(key, user.as_deref(), token.as_deref(), turn)
             }
-            Ok(seed::Command::Room { msg, .. }) if self.is_too_large(key, msg.get()) => {
-                let text = "the message is larger than the app allows";
-                self.refuse(key, turn, seed::ErrorCode::TooLarge.as_str(), text)
-            }
-            Ok(seed::Command::Room { room, msg }) => {
+            seed::Command::Room { room, msg } => {
                 self.publish(key, (&room, msg.get()), text, decided, turn)
             }
-            Ok(seed::Command::Join { room }) => self.join(key, &room, text, decided, turn),
-            Ok(seed::Command::Leave { room }) => self.leave_named(key, &room, turn),
-            Ok(seed::Command::Ping { user }) => self.ping(key, &user, text, decided, turn),
+            seed::Command::Join { room } => self.join(key, &room, text, decided, turn),
+            seed::Command::Leave { room } => self.leave_named(key, &room, turn),
+            seed::Command::Ping { user } => self.ping(key, &user, text, decided, turn),
         }
     }
 

@@ -4,7 +4,7 @@ use super::{Client, PATH, accepted, code};
 use serde_json::json;
 use sschat_tests::raw::{Frame, opcode};
 use sschat_tests::token::sign;
-use sschat_tests::{App, Host, RawSocket};
+use sschat_tests::{App, Host, Options, RawSocket};
 
 const BAD_REQUEST: u16 = 3501;
 
@@ -46,6 +46,36 @@ async fn frames_that_end_a_session() {
     }
     let said = json!({"publish": {"channel": room, "data": "still here"}});
     assert_eq!(accepted(&witness.ask(said).await), 1);
+}
+
+#[tokio::test]
+async fn a_megabyte_of_newlines() {
+    let wide = ["--message-limit=2MiB", "--queue-limit=2MiB"];
+    let wide = wide.into_iter().fold(Options::new(), Options::arg);
+    for (options, ends) in [(Options::new(), 1009), (wide, BAD_REQUEST)] {
+        let host = Host::start(options).await;
+        let app = App::register(&host).await;
+        let (room, [alice, bob]) = app.room_of().await;
+        let (mut witness, _) = Client::of(&host, &app, &bob).await;
+        let (mut client, _) = Client::of(&host, &app, &alice).await;
+        client.chat.send_text(&"\n".repeat(1 << 20)).await;
+        client.expect_close(ends).await;
+        let said = json!({"publish": {"channel": room, "data": "still here"}});
+        assert_eq!(accepted(&witness.ask(said).await), 1);
+    }
+}
+
+#[tokio::test]
+async fn ids_that_repeat() {
+    let host = Host::plain().await;
+    let app = App::register(&host).await;
+    let (room, [alice]) = app.room_of().await;
+    let (mut client, _) = Client::of(&host, &app, &alice).await;
+    let ask = format!(r#"{{"id":7,"presence_stats":{{"channel":"{room}"}}}}"#);
+    client.chat.send_text(&ask).await;
+    assert!(client.reply(7).await["presence_stats"].is_object());
+    client.chat.send_text(&ask).await;
+    client.expect_close(BAD_REQUEST).await;
 }
 
 #[tokio::test]
@@ -94,7 +124,7 @@ async fn numbers_and_names_beyond_all_bounds() {
     let host = Host::plain().await;
     let app = App::register(&host).await;
     let (room, [alice]) = app.room_of().await;
-    let (mut client, _) = Client::of(&host, &app, &alice).await;
+    let (mut client, connected) = Client::of(&host, &app, &alice).await;
     let long = "r".repeat(256);
     let named = client.ask(json!({"subscribe": {"channel": long}})).await;
     assert_eq!(code(&named), 107);
@@ -103,6 +133,13 @@ async fn numbers_and_names_beyond_all_bounds() {
         .ask(json!({"history": {"channel": room, "since": since}}))
         .await;
     assert_eq!(code(&asked), 112, "an epoch that never was");
+    let epoch = &connected["subs"][&room]["epoch"];
+    let since = json!({"offset": u64::MAX, "epoch": epoch});
+    let asked = client
+        .ask(json!({"history": {"channel": room, "since": since, "limit": 9}}))
+        .await;
+    assert_eq!(asked["history"]["offset"].as_u64().unwrap_or_default(), 0);
+    assert!(asked["history"].is_object(), "{asked}");
     let member = client.ask(json!({"subscribe": {"channel": room}})).await;
     assert_eq!(code(&member), 105, "a member is subscribed already");
     let deep = format!("{}{}", "[".repeat(101), "]".repeat(101));
@@ -115,10 +152,11 @@ async fn numbers_and_names_beyond_all_bounds() {
 async fn protobuf_that_is_none() {
     let host = Host::plain().await;
     let app = App::register(&host).await;
-    let bad: [&[u8]; 5] = [
+    let bad: [&[u8]; 6] = [
         // A varint that does not end.
         &[0xFF; 11],
-        // A length that lies.
+        // Lengths that lie.
+        &[0xFF, 0xFF, 0xFF, 0xFF, 0x0F, 0x08, 0x01],
         &[0x7F, 0x08, 0x01],
         // Nothing at all.
         &[],

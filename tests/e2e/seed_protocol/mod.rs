@@ -3,6 +3,7 @@
 mod login;
 mod messages;
 mod presence;
+mod transcripts;
 
 use sschat_tests::chat::POLLING;
 use sschat_tests::{Chat, Host};

@@ -88,6 +88,7 @@ impl RoomBackend {
             by: None,
             tags: message.tags.as_ref(),
             key: message.key,
+            passing: message.passing,
         };
         let (taker, taken) = oneshot::channel();
         let published =

@@ -95,18 +95,36 @@ impl<B: Broker> Host<B> {
         message: &str,
         key: Option<&str>,
     ) -> sschat::broker::receipts::Outcome {
-        let (taker, taken) = oneshot::channel();
         let said = Said {
             message,
             from: &"u".into(),
             by: None,
             tags: None,
             key,
+            passing: false,
         };
+        self.publish(room, &said).await
+    }
+
+    /// Says what no history keeps.
+    async fn pass(&self, room: &str, message: &str) {
+        let said = Said {
+            message,
+            from: &"u".into(),
+            by: None,
+            tags: None,
+            key: Some("once"),
+            passing: true,
+        };
+        assert_eq!(self.publish(room, &said).await, Ok(None));
+    }
+
+    async fn publish(&self, room: &str, said: &Said<'_>) -> sschat::broker::receipts::Outcome {
+        let (taker, taken) = oneshot::channel();
         let channel = self.channels.get("t", room);
         let taker = Some(Taker::Task(taker));
         self.broker
-            .publish(&channel, &said, Origin::Outside, taker)?;
+            .publish(&channel, said, Origin::Outside, taker)?;
         within("a receipt", taken).await.unwrap()
     }
 
@@ -144,6 +162,11 @@ async fn contract<B: Broker>(a: &Host<B>, b: &Host<B>) {
     let once = a.say("r", "once", Some("k")).await;
     assert_eq!(b.say("r", "twice", Some("k")).await, once);
     assert_eq!(b.hears().await, ("once".to_owned(), Some(once)));
+    // What is passing is heard each time, and has no place.
+    for _ in 0..2 {
+        a.pass("r", "passing").await;
+        assert_eq!(b.hears().await, ("passing".to_owned(), None));
+    }
     // History, from both ends and from both hosts.
     for host in [a, b] {
         let channel = host.channels.get("t", "r");
@@ -188,6 +211,20 @@ async fn contract<B: Broker>(a: &Host<B>, b: &Host<B>) {
     assert_eq!((reason, top.offset), (Unrecoverable::WrongEpoch, 0));
     assert_eq!(a.say("r", "anew", None).await.offset, 1);
     assert_eq!(b.hears().await.0, "anew");
+    // All at once, with what is passing in between.
+    let said = (0..60_u64).map(|number| async move {
+        match number % 3 {
+            0 => a.pass("r", &number.to_string()).await,
+            _ => drop(a.say("r", &number.to_string(), None).await),
+        }
+    });
+    futures::future::join_all(said).await;
+    for number in 0..60_u64 {
+        let offset = (number % 3 > 0).then_some(1 + number - number / 3);
+        let (message, position) = b.hears().await;
+        let heard = (message, position.map(|position| position.offset));
+        assert_eq!(heard, (number.to_string(), offset));
+    }
     drop(channel);
     let other = a.say("other", "1", None).await;
     a.broker.remove_tenant("t").await.unwrap();

@@ -281,6 +281,7 @@ impl<M: Mail> Keeping<M> {
             by: waiting.by.as_ref(),
             tags: waiting.tags.as_ref(),
             key: waiting.key.as_deref(),
+            passing: false,
         };
         match self.append((log, channel.tap.as_ref()), &said, taker) {
             Ok(None) => {}

@@ -149,7 +149,9 @@ impl<M: Mail> Broker for MemoryBroker<M> {
         origin: Origin,
         taker: Option<Taker>,
     ) -> Result<Fanout, Refused> {
-        if let Some(keeping) = &self.keeping {
+        if let Some(keeping) = &self.keeping
+            && !said.passing
+        {
             return self.publish_kept(keeping, channel, said, origin, taker);
         }
         let mut spread = channel.spread();
@@ -288,6 +290,7 @@ mod tests {
             by: None,
             tags: None,
             key: None,
+            passing: false,
         };
         broker.publish(channel, &said, ORIGIN, None).unwrap()
     }

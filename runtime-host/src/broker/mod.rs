@@ -198,6 +198,8 @@ pub struct Said<'a> {
     /// Where the channel has history, a second publication with this key within
     /// [`sschat_history::KEY_WINDOW`] is the first one again.
     pub key: Option<&'a str>,
+    /// Whether the channel's history leaves it out: it has no offset, and who is not there misses it.
+    pub passing: bool,
 }
 
 /// Who publishes.

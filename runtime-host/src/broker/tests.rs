@@ -130,6 +130,7 @@ fn say(
         by: None,
         tags: None,
         key: None,
+        passing: false,
     };
     let origin = Origin::Session {
         shard: 0,

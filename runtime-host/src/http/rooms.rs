@@ -36,6 +36,8 @@ pub struct Message<'a> {
     pub key: Option<&'a str>,
     /// Its tags, if any.
     pub tags: Option<Tags>,
+    /// Whether the room's history leaves it out.
+    pub passing: bool,
 }
 
 /// A place in a room's history.
@@ -253,6 +255,7 @@ async fn say(
     let data: &RawValue = serde_json::from_slice(body)
         .map_err(|error| Declined::bad(format!("the body is one JSON value: {error}")))?;
     let message = Message {
+        passing: false,
         data,
         from: parameters.get("from").map_or("", String::as_str),
         key: parameters.get("idempotency_key").map(String::as_str),

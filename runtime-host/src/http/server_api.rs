@@ -3,8 +3,7 @@
 //!
 //! An answer is 200 with `result` or `error` (a code and a message, as Centrifugo documents
 //! them); other statuses are for requests that never came so far: no key, no JSON, too
-//! large. Absent on purpose: what nothing here can keep. A request that asks for such a
-//! thing (`skip_history`, `b64data`) is refused, not half obeyed.
+//! large.
 
 mod sessions;
 mod shapes;
@@ -140,7 +139,9 @@ impl<'a> Caller<'a> {
     async fn publish(self, parameters: &RawValue) -> Outcome {
         let Channel { channel } = read(parameters)?;
         let said: Said<'_> = read(parameters)?;
-        let published = self.backend.publish(self.tenant, &channel, said.message()?);
+        let decoded = said.decoded()?;
+        let message = said.message(decoded.as_deref())?;
+        let published = self.backend.publish(self.tenant, &channel, message);
         raw(&placed(published.await?))
     }
 
@@ -150,7 +151,8 @@ impl<'a> Caller<'a> {
             return Err(Fault::bad(format!("at most {BATCH_LIMIT} channels")));
         }
         let said: Said<'_> = read(parameters)?;
-        let message = said.message()?;
+        let decoded = said.decoded()?;
+        let message = said.message(decoded.as_deref())?;
         let published = channels
             .iter()
             .map(|channel| self.say(channel, message.clone()));

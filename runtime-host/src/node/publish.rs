@@ -150,6 +150,7 @@ impl Sessions {
             by: by.as_ref(),
             tags: None,
             key: None,
+            passing: false,
         };
         let origin = Origin::Session {
             shard,

@@ -33,6 +33,7 @@ async fn at_rate(rate: u32, rooms: usize) {
                     by: None,
                     tags: None,
                     key: None,
+                    passing: false,
                 };
                 let channel = &speaking[said as usize % speaking.len()];
                 a.broker

@@ -165,6 +165,50 @@ async fn commands_come_in_batches() {
 }
 
 #[tokio::test]
+async fn what_skips_the_history_is_for_those_who_are_there() {
+    let host = Host::plain().await;
+    let app = App::register(&host).await;
+    let (room, [user]) = app.room_of().await;
+    let mut chat = Chat::as_user(&host, &user).await;
+    let said = |data: &str| json!({"channel": room, "data": data});
+    let passing = |data: &str| json!({"channel": room, "data": data, "skip_history": true});
+    assert_eq!(result(&app, "publish", said("kept")).await["offset"], 1);
+    assert_eq!(result(&app, "publish", passing("passing")).await, json!({}));
+    assert_eq!(result(&app, "publish", said("kept too")).await["offset"], 2);
+    for heard in ["kept", "passing", "kept too"] {
+        chat.expect_message(heard, "", &room).await;
+    }
+    let page = result(&app, "history", json!({"channel": room, "limit": 9})).await;
+    let publications = page["publications"].as_array().unwrap();
+    let kept: Vec<_> = publications.iter().map(|it| &it["data"]).collect();
+    assert_eq!(kept, ["kept", "kept too"]);
+    let many = json!({"channels": [room], "data": "to many", "skip_history": true});
+    let responses = result(&app, "broadcast", many).await;
+    assert_eq!(responses["responses"][0]["result"], json!({}));
+    chat.expect_message("to many", "", &room).await;
+}
+
+#[tokio::test]
+async fn data_can_be_in_base64() {
+    let host = Host::plain().await;
+    let app = App::register(&host).await;
+    let (room, [user]) = app.room_of().await;
+    let mut chat = Chat::as_user(&host, &user).await;
+    // {"n": 1e999}, beside data or without.
+    for body in [
+        json!({"channel": room, "data": "other", "b64data": "eyJuIjogMWU5OTl9"}),
+        json!({"channel": room, "b64data": "eyJuIjogMWU5OTl9"}),
+        json!({"channels": [room], "b64data": "eyJuIjogMWU5OTl9"}),
+    ] {
+        let method = ["publish", "broadcast"][usize::from(body["channel"].is_null())];
+        result(&app, method, body).await;
+        assert!(chat.next_text().await.contains(r#""data":{"n": 1e999}"#));
+    }
+    result(&app, "publish", json!({"channel": room, "data": null})).await;
+    chat.expect_message(Value::Null, "", &room).await;
+}
+
+#[tokio::test]
 async fn what_is_wrong_is_named() {
     let host = Host::plain().await;
     let app = App::register(&host).await;
@@ -175,7 +219,9 @@ async fn what_is_wrong_is_named() {
         json!({}),
         json!({"channel": room}),
         json!({"channel": 1, "data": 1}),
-        json!({"channel": room, "data": 1, "skip_history": true}),
+        json!({"channel": room, "data": 1, "b64data": "****"}),
+        json!({"channel": room, "data": 1, "b64data": "eyI="}),
+        json!({"channel": room, "b64data": ""}),
         json!({"channel": room, "data": 1, "tags": tags}),
         json!({"channel": room, "data": 1, "b64data": "AA=="}),
         json!({"channel": room, "data": 1, "idempotency_key": "k".repeat(129)}),

@@ -85,17 +85,31 @@ fn known(command: &mut Cmd, at: Option<Position>) {
     command.arg(epoch).arg(offset);
 }
 
-/// The call that publishes `records`, each with its idempotency key; `host` has numbered it.
+/// What becomes of a record beside being heard.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Mark<'a> {
+    /// The log keeps it.
+    Kept,
+    /// The log keeps it, once under this idempotency key.
+    Once(&'a str),
+    /// Nothing.
+    Passing,
+}
+
+/// The call that publishes `records`; `host` has numbered it.
 pub(super) fn publish<'a>(
     script: &str,
     keys: &Keys,
     (host, number): (u64, u64),
     retention: &Retention,
     heard: Option<Position>,
-    records: impl Iterator<Item = (&'a [u8], Option<&'a str>)> + Clone,
+    records: impl Iterator<Item = (&'a [u8], Mark<'a>)> + Clone,
 ) -> Cmd {
     let mut command = redis::cmd("EVALSHA");
-    let once = records.clone().filter_map(|(_, key)| key);
+    let once = records.clone().filter_map(|(_, mark)| match mark {
+        Mark::Once(key) => Some(key),
+        Mark::Kept | Mark::Passing => None,
+    });
     command.arg(script).arg(4 + once.clone().count());
     command.arg(keys.meta()).arg(keys.log());
     command.arg(keys.sent(host)).arg(keys.channel());
@@ -110,9 +124,16 @@ pub(super) fn publish<'a>(
     known(&mut command, heard);
     command.arg(millis(KEY_WINDOW));
     let mut index = 0;
-    for (record, key) in records {
-        index += usize::from(key.is_some());
-        command.arg(record).arg(key.map_or(0, |_| index));
+    for (record, mark) in records {
+        command.arg(record);
+        match mark {
+            Mark::Kept => command.arg(0),
+            Mark::Passing => command.arg(-1),
+            Mark::Once(_) => {
+                index += 1;
+                command.arg(index)
+            }
+        };
     }
     command
 }
@@ -123,7 +144,7 @@ pub(super) struct Published {
     pub(super) epoch: Epoch,
     /// The room's log began with it.
     pub(super) begun: bool,
-    /// In the order of the records.
+    /// In the order of the records; 0 for what is not kept.
     pub(super) offsets: Vec<u64>,
 }
 

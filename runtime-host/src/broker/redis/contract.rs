@@ -67,6 +67,7 @@ impl<M: Mail> Broker for RedisBroker<M> {
             channel: Arc::clone(channel),
             record: record::encode(self.shared.host, said, origin),
             key: said.key.map(Into::into),
+            passing: said.passing,
             taker,
             since: Instant::now(),
         };

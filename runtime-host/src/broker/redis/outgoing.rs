@@ -5,7 +5,7 @@
 //! publications. A batch whose call was cut off is sent again under its number, by which
 //! Redis knows whether it was there already.
 
-use super::calls::{self, Published};
+use super::calls::{self, Mark, Published};
 use super::link::Failed;
 use super::{Shared, link::Link, record};
 use crate::broker::{Channel, Mail, Position, Receipt, Refused, Taker, keeping, receipts};
@@ -44,6 +44,8 @@ pub(super) struct Waiting {
     pub(super) channel: Arc<Channel>,
     pub(super) record: Vec<u8>,
     pub(super) key: Option<Box<str>>,
+    /// Not to be kept.
+    pub(super) passing: bool,
     pub(super) taker: Option<Taker>,
     pub(super) since: Instant,
 }
@@ -51,6 +53,14 @@ pub(super) struct Waiting {
 impl Waiting {
     pub(super) fn cost(&self) -> usize {
         self.record.len() + OVERHEAD
+    }
+
+    fn mark(&self) -> Mark<'_> {
+        match (&self.key, self.passing) {
+            (_, true) => Mark::Passing,
+            (Some(key), false) => Mark::Once(key),
+            (None, false) => Mark::Kept,
+        }
     }
 }
 
@@ -162,7 +172,7 @@ impl<M: Mail> Outgoing<M> {
             let keys = calls::Keys::of(&first.channel.tenant, &first.channel.room);
             let heard = shared.rooms.at(id);
             let records = batch.waiting.iter();
-            let records = records.map(|it| (&it.record[..], it.key.as_deref()));
+            let records = records.map(|it| (&it.record[..], it.mark()));
             let name = (shared.host, batch.number);
             let script = &link.scripts.publish;
             let command = calls::publish(script, &keys, name, &retention, heard, records);
@@ -213,8 +223,9 @@ impl<M: Mail> Outgoing<M> {
                 epoch: published.epoch,
                 offset,
             };
-            report(&waiting, shared.kept.then_some(position));
-            let outcome = Ok(shared.kept.then_some(position));
+            let position = (shared.kept && !waiting.passing).then_some(position);
+            report(&waiting, position);
+            let outcome = Ok(position);
             match waiting.taker {
                 None => {}
                 Some(Taker::Session {

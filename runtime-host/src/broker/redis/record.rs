@@ -39,6 +39,7 @@ impl Record {
             by: self.by.as_ref(),
             tags: self.tags.as_ref(),
             key: None,
+            passing: false,
         }
     }
 }
@@ -212,6 +213,7 @@ mod tests {
                     by: by.as_ref(),
                     tags: tags.as_ref(),
                     key: None,
+                    passing: false,
                 };
                 message.extend(encode(host, &said, origin));
             }

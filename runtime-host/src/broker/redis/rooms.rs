@@ -277,7 +277,8 @@ impl<M: Mail> Shared<M> {
                     true => record.origin,
                     false => Origin::Outside,
                 };
-                let stamp: Option<Stamp> = self.kept.then_some(stamp);
+                let kept = self.kept && stamp.position.offset > 0;
+                let stamp: Option<Stamp> = kept.then_some(stamp);
                 memory::post(&self.mail, &room.channel, &mut spread, &said, origin, stamp);
             }
         }

@@ -2,7 +2,8 @@
 //!
 //! Pure: takes what was heard and what was read, gives what is to be delivered. A
 //! publication is given out once, in the order of offsets; where one is missing those
-//! after it wait until the log was read.
+//! after it wait until the log was read. What no log keeps has the offset 0, and comes when
+//! it is heard.
 
 use super::record::Placed;
 use sschat_history::{Epoch, Position};
@@ -83,6 +84,10 @@ impl Tail {
     /// Delivers a publication if it is the next, passes over it if it was; else says no.
     fn take(&mut self, placed: Placed, next: &mut Next) -> bool {
         let (position, at) = (placed.stamp.position, self.at);
+        if position.offset == 0 {
+            next.deliver.push(placed);
+            return true;
+        }
         let follows = match at {
             None => false,
             Some(at) if at.epoch == position.epoch => {
@@ -126,7 +131,7 @@ impl Tail {
         // What waits of an epoch that is over was read, or is gone with it.
         let waiting = waiting.into_iter();
         let waiting = waiting
-            .filter(|it| Some(it.stamp.position.epoch) == current || it.stamp.position.offset == 1);
+            .filter(|it| Some(it.stamp.position.epoch) == current || it.stamp.position.offset <= 1);
         let after = self.heard(waiting.collect());
         next.deliver.extend(after.deliver);
         next.look = after.look;

@@ -2,7 +2,9 @@
 
 use super::super::policies::Declined;
 use super::super::rooms::{Message, Place};
-use serde::{Deserialize, Serialize};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -82,11 +84,12 @@ pub(super) struct Channel<'a> {
 /// What publish and broadcast share.
 #[derive(Deserialize)]
 pub(super) struct Said<'a> {
-    #[serde(borrow)]
-    pub(super) data: &'a RawValue,
+    #[serde(borrow, default, deserialize_with = "given")]
+    pub(super) data: Option<&'a RawValue>,
     pub(super) idempotency_key: Option<String>,
     #[serde(default)]
     pub(super) skip_history: bool,
+    /// In place of `data`: JSON in Base64 (RFC 4648, section 4).
     #[serde(default)]
     pub(super) b64data: String,
     #[serde(default)]
@@ -155,19 +158,38 @@ pub(super) struct Info {
     pub(super) conn_info: Option<Box<RawValue>>,
 }
 
+/// A value that is there, `null` too.
+fn given<'de, D: Deserializer<'de>>(input: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(input).map(Some)
+}
+
 impl Said<'_> {
-    pub(super) fn message(&self) -> Result<Message<'_>, Fault> {
-        if self.skip_history || !self.b64data.is_empty() {
-            return Err(Fault::bad("skip_history and b64data are not supported"));
+    /// What `b64data` holds, where it is given.
+    pub(super) fn decoded(&self) -> Result<Option<Box<RawValue>>, Fault> {
+        if self.b64data.is_empty() {
+            return Ok(None);
         }
+        let bad = || Fault::bad("b64data is JSON in Base64");
+        let bytes = STANDARD.decode(&self.b64data).map_err(|_| bad())?;
+        let text = String::from_utf8(bytes).map_err(|_| bad())?;
+        RawValue::from_string(text).map(Some).map_err(|_| bad())
+    }
+
+    /// What is said: `decoded`, or `data`.
+    pub(super) fn message<'m>(
+        &'m self,
+        decoded: Option<&'m RawValue>,
+    ) -> Result<Message<'m>, Fault> {
+        let data = decoded.or(self.data);
         let tag = |(name, value): (&String, &String)| (name.as_str().into(), value.as_str().into());
         Ok(Message {
-            data: self.data,
+            data: data.ok_or_else(|| Fault::bad("data is missing"))?,
             from: "",
             key: self
                 .idempotency_key
                 .as_deref()
                 .filter(|key| !key.is_empty()),
+            passing: self.skip_history,
             tags: (!self.tags.is_empty()).then(|| self.tags.iter().map(tag).collect()),
         })
     }

@@ -76,6 +76,10 @@ impl Sessions {
         let Some(watchers) = self.clients.catching_up.get(&channel.id) else {
             return;
         };
+        // What no history keeps is for those alone who are there already.
+        if said.stamp.is_none() {
+            return;
+        }
         let limit = self.node.settings.recovery_bytes;
         let publication = Arc::new(Said {
             message: said.message.into(),

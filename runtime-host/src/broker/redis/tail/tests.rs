@@ -66,6 +66,20 @@ fn what_comes_while_the_log_is_read_waits() {
 }
 
 #[test]
+fn what_no_log_keeps_comes_where_it_is_heard() {
+    let mut tail = begun(3);
+    let next = tail.heard(vec![placed(1, 0)]);
+    assert_eq!((offsets(&next), next.look), (vec![0], false));
+    let next = tail.heard(vec![placed(1, 4), placed(1, 0), placed(1, 5)]);
+    assert_eq!(offsets(&next), [4, 0, 5]);
+    // Behind a gap it waits with the others, also where the room's log began anew.
+    assert!(tail.heard(vec![placed(1, 7)]).look);
+    assert_eq!(tail.heard(vec![placed(2, 0)]), Next::default());
+    let next = tail.found(look(tail.at(), 1, 0, 7, 9));
+    assert_eq!(offsets(&next), [6, 7, 0]);
+}
+
+#[test]
 fn a_gap_is_filled_before_what_follows() {
     let mut tail = begun(3);
     assert_eq!(offsets(&tail.heard(vec![placed(1, 4)])), [4]);

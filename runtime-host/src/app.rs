@@ -6,37 +6,34 @@ mod doors;
 mod events;
 mod figures;
 mod history;
+mod join;
 mod stores;
 mod terms;
 
-use crate::backend::RoomBackend;
-use crate::broker::{Broker, Channels};
+use crate::broker::Broker;
 use crate::cli::{COMPILE, RuntimeArgs};
-use crate::config::{Config, SocketSettings};
+use crate::config::Config;
 use crate::desk::PolicyDesk;
 use crate::events::Events;
 use crate::feed::EventFeed;
 use crate::fetch::Fetcher;
-use crate::http::rooms::Backend;
 use crate::http::{Bound, Parts, Server};
 use crate::manifest::Manifest;
 use crate::manifest::runtime::RuntimeConfig;
 use crate::manifest::variables::Values;
-use crate::metrics::history::HistoryFigures;
 use crate::mount;
-use crate::node::{self, Node, Post, Reach, Sessions};
+use crate::node::Sessions;
 use crate::policy::Policy;
-use crate::policy::grants::Grants as StandingGrants;
 use crate::policy::keys::KeyServers;
 use crate::policy::tenants::Tenants;
-use crate::socket::{self, Prepared, Shards};
-use crate::store::{ChangeListener, Store};
+use crate::socket::Shards;
+use crate::store::Store;
 use crate::wasm::authority::AuthorityPool;
 use crate::wasm::engine::{EngineSettings, Engines};
 use crate::wasm::policy::{PolicyPool, Workshop};
 use anyhow::{Context, bail};
-use dev::DevApp;
 use doors::{Door, SideDoor};
+use join::{Joined, join};
 use sschat_history::History;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -109,6 +106,7 @@ impl App {
             events,
             counted,
             post,
+            others,
         } = join(&policy, &label, (config, dev_app.as_ref()), &stores)?;
         let shards = Arc::new(shards);
         let figures = figures::Sources {
@@ -125,7 +123,7 @@ impl App {
             origins: config.origins.clone(),
             compression: config.compression,
             adopt: Arc::new(Door(Arc::clone(&shards))),
-            relay: Arc::new(SideDoor(post)),
+            relay: Arc::new(SideDoor { post, others }),
             debug_endpoints: config.debug_endpoints,
             readiness: stores.readiness(),
             desk,
@@ -282,96 +280,6 @@ fn open_policy(
             .with_authority_digest(authority.digest)
             .with_key_servers(servers),
     ))
-}
-
-/// What policy, broker and shards are once they are joined.
-struct Joined {
-    shards: Shards<Sessions>,
-    backend: Arc<dyn Backend>,
-    broker: Arc<dyn Broker>,
-    history: Option<Arc<dyn History>>,
-    events: Arc<Events>,
-    counted: Arc<HistoryFigures>,
-    post: Post,
-}
-
-/// Joins policy, broker and shards.
-fn join(
-    policy: &Arc<Policy>,
-    label: &str,
-    (config, dev_app): (&Config, Option<&DevApp>),
-    stores: &OpenStores,
-) -> anyhow::Result<Joined> {
-    let settings = &config.socket;
-    let prepared = Prepared::new(settings.shards).context("cannot make event queues")?;
-    let post = Post::new(prepared.handles());
-    let counted = Arc::new(HistoryFigures::default());
-    let state = stores.redis(label);
-    let keeping = broker::keeping(config, state, &post, &counted, policy)?;
-    let history = keeping.as_ref().map(|it| Arc::clone(&it.history));
-    let events = events::open(config, history.clone(), policy)?;
-    let channels = Channels::new(settings.shards).with_events(Arc::clone(&events));
-    let channels = Arc::new(channels);
-    let reach = Reach {
-        post: post.clone(),
-        channels: Arc::clone(&channels),
-    };
-    let grants = StandingGrants::start(Arc::clone(policy), Arc::new(reach));
-    stores.listen(label, Arc::clone(&grants) as Arc<dyn ChangeListener>);
-    // After the grants, by whom what was learned of a tenant ends.
-    stores.listen(label, Arc::clone(&events) as Arc<dyn ChangeListener>);
-    let joined = (post.clone(), Arc::clone(&channels));
-    let told = post.clone();
-    let broker = broker::open(config, state, joined, keeping, policy)?;
-    let farewell = Arc::clone(&broker);
-    let backend = Arc::new(RoomBackend {
-        policy: Arc::clone(policy),
-        broker: Arc::clone(&broker),
-        channels: Arc::clone(&channels),
-        post: post.clone(),
-        events: Arc::clone(&events),
-        limit: settings.message_limit,
-    });
-    let sessions = node::Settings {
-        presence_limit: u32::try_from(settings.presence_limit).unwrap_or(u32::MAX),
-        // An answer must leave room for what is said meanwhile.
-        recovery_bytes: settings.queue_limit / 2,
-        undecided: settings.undecided,
-        fallback_app: dev_app.map(|app| app.app_id.clone()),
-    };
-    let node = Arc::new(Node::new(
-        Arc::clone(policy),
-        grants,
-        broker,
-        channels,
-        post,
-        sessions,
-    ));
-    let limits = socket_limits(settings);
-    let shards = prepared
-        .start(&limits, &config.pin_cores, move |shard| {
-            Sessions::new(Arc::clone(&node), shard)
-        })
-        .context("cannot start the shards")?;
-    Ok(Joined {
-        shards,
-        backend,
-        broker: farewell,
-        history,
-        events,
-        counted,
-        post: told,
-    })
-}
-
-fn socket_limits(settings: &SocketSettings) -> socket::Limits {
-    socket::Limits {
-        message: settings.message_limit,
-        queue: settings.queue_limit,
-        wide: WIDE,
-        ping: settings.ping_interval,
-        idle: settings.idle_timeout,
-    }
 }
 
 fn read_runtime(runtime: &RuntimeArgs) -> anyhow::Result<RuntimeConfig> {

@@ -1,18 +1,18 @@
-//! What the HTTP side does for tenants' backends, over policy, broker and shards.
+//! What the HTTP side does for tenants' backends, over policy, broker and shards, of this host and of others.
+
+mod here;
+
+pub(crate) use here::AtHome;
 
 use crate::broker::{
     Broker, Channel, Channels, Epoch, Origin, Page, Position, Query, Refused, Said, Taker, Unread,
 };
 use crate::events::Events;
 use crate::http::policies::Declined;
-use crate::http::rooms::{
-    Act, Backend, Message, Place, Population, Present, Shelf, Shown, Wanted, Whose,
-};
-use crate::node::{self, Post};
+use crate::http::rooms::{Backend, Message, Place, Shelf, Shown, Wanted};
+use crate::node::Post;
+use crate::peers::{Apart, Errand, Others, Present, Standing};
 use crate::policy::Policy;
-use crate::policy::answer::Answer;
-use crate::policy::trace::Occasion;
-use crate::wasm::authority::{Identity, Question};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::StatusCode;
@@ -20,7 +20,7 @@ use serde_json::value::RawValue;
 use sschat_history::{HistoryError, PublishError, TAGS_LIMIT, TEXT_LIMIT};
 use sschat_protocol::{nesting, seed};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::time::Instant;
 use tokio::sync::oneshot;
 
 /// The longest name that a backend may speak in, in bytes: what a user id has at most.
@@ -36,6 +36,10 @@ pub(crate) struct RoomBackend {
     pub(crate) channels: Arc<Channels>,
     pub(crate) post: Post,
     pub(crate) events: Arc<Events>,
+    /// The other hosts, where there may be any.
+    pub(crate) others: Option<Others>,
+    /// Since when it runs.
+    pub(crate) started: Instant,
     /// The largest message, in bytes.
     pub(crate) limit: usize,
 }
@@ -131,34 +135,13 @@ impl RoomBackend {
         self.broker.remove(tenant, room).await.map_err(unread)
     }
 
-    async fn act(&self, tenant: &str, whose: Whose<'_>, act: Act<'_>) -> Result<(), Declined> {
-        let act = match act {
-            Act::Disconnect(code, reason) => node::Act::Disconnect {
-                code,
-                reason: reason.into(),
-            },
-            Act::Subscribe(room) => {
-                let identity = Identity {
-                    tenant: tenant.to_owned(),
-                    user: whose.user.to_owned(),
-                };
-                let question = Question::MayJoin(identity, room.to_owned(), None);
-                let decided = self.policy.decide(question, &Occasion::default()).await?;
-                if let Some(Answer::No(refusal)) = decided.answer() {
-                    return Err(declined(StatusCode::FORBIDDEN, "denied", &refusal.reason));
-                }
-                node::Act::Subscribe(self.channels.get(tenant, room), decided)
-            }
-            Act::Unsubscribe(room) => node::Act::Unsubscribe(room.into()),
-        };
-        let whose = node::Whose {
-            tenant: tenant.into(),
-            user: whose.user.into(),
-            client: whose.client.map(Into::into),
-            spared: whose.spared.iter().map(|it| (**it).into()).collect(),
-        };
-        let done = self.post.run(whose, act).await;
-        if done.members {
+    async fn act(&self, errand: Errand) -> Result<(), Declined> {
+        // Here first: others are not asked what the tenant's rule forbids.
+        let mut members = self.act_here(&errand).await?;
+        if let Some(others) = &self.others {
+            members |= others.run(errand).await?;
+        }
+        if members {
             let msg = "members hear their rooms: remove the member instead";
             return Err(declined(StatusCode::CONFLICT, "member", msg));
         }
@@ -166,13 +149,20 @@ impl RoomBackend {
     }
 
     async fn present(&self, tenant: &str, room: &str) -> Result<Vec<Present>, Declined> {
-        let channel = self.channel(tenant, room).await?;
-        let present = self.post.who_hears(&channel).await.into_iter();
-        let shown = |present: node::Present| Present {
-            client: present.client,
-            user: present.user,
-        };
-        Ok(present.map(shown).collect())
+        self.channel(tenant, room).await?;
+        let mut present = self.present_here(tenant, room).await;
+        if let Some(others) = &self.others {
+            present.extend(others.present(tenant, room).await?);
+        }
+        Ok(present)
+    }
+
+    async fn stand(&self, tenant: &str, pattern: Option<&str>) -> Result<Vec<Standing>, Declined> {
+        let mut standing = vec![self.standing_here(tenant, pattern)];
+        if let Some(others) = &self.others {
+            standing.extend(others.standing(tenant, pattern).await?);
+        }
+        Ok(standing)
     }
 }
 
@@ -211,29 +201,16 @@ impl Backend for RoomBackend {
         self.present(tenant, room).boxed()
     }
 
-    fn act<'a>(
+    fn act(&self, errand: Errand) -> BoxFuture<'_, Result<(), Declined>> {
+        self.act(errand).boxed()
+    }
+
+    fn standing<'a>(
         &'a self,
         tenant: &'a str,
-        whose: Whose<'a>,
-        act: Act<'a>,
-    ) -> BoxFuture<'a, Result<(), Declined>> {
-        self.act(tenant, whose, act).boxed()
-    }
-
-    fn heard(&self, tenant: &str) -> Vec<(String, u32)> {
-        let channels = self.channels.of(tenant).into_iter();
-        channels
-            .map(|channel| {
-                let members = channel.members.load(Ordering::Relaxed);
-                (channel.room.to_string(), members)
-            })
-            .filter(|(_, members)| *members > 0)
-            .collect()
-    }
-
-    fn population(&self, tenant: &str) -> Population {
-        let (users, sessions) = self.broker.population(tenant);
-        Population { sessions, users }
+        pattern: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Vec<Standing>, Declined>> {
+        self.stand(tenant, pattern).boxed()
     }
 
     fn forget_room<'a>(&'a self, tenant: &'a str, room: &'a str) -> BoxFuture<'a, ()> {
@@ -313,6 +290,16 @@ fn declined(status: StatusCode, code: &'static str, msg: &str) -> Declined {
         status,
         code,
         msg: msg.to_owned(),
+    }
+}
+
+impl From<Apart> for Declined {
+    fn from(apart: Apart) -> Self {
+        declined(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unavailable",
+            &apart.to_string(),
+        )
     }
 }
 

@@ -37,8 +37,8 @@ const DIRECT: u32 = 0;
 pub struct Seat {
     /// The room.
     pub room: RoomKey,
-    /// The wire format in which the member hears it.
-    pub format: u8,
+    /// The wire format in which the member hears it, and what else sets its lane apart.
+    pub format: u32,
     /// The index among the members of that format.
     pub position: u32,
 }
@@ -85,7 +85,7 @@ struct Own {
 
 /// A room in one wire format.
 struct Lane {
-    format: u8,
+    format: u32,
     members: Vec<Member>,
     /// The log of this turn, once something was published.
     log: u32,
@@ -100,7 +100,7 @@ struct Room {
 }
 
 impl Room {
-    fn lane(&mut self, format: u8) -> Option<&mut Lane> {
+    fn lane(&mut self, format: u32) -> Option<&mut Lane> {
         self.lanes.iter_mut().find(|lane| lane.format == format)
     }
 }
@@ -111,7 +111,7 @@ pub struct Hub {
     rooms: Slab<Room>,
     by_channel: HashMap<u64, RoomKey>,
     /// Lanes with a log this turn.
-    dirty: Vec<(RoomKey, u8)>,
+    dirty: Vec<(RoomKey, u32)>,
     logs: Logs,
     /// Logs that no lane uses.
     spare: Vec<u32>,
@@ -124,7 +124,7 @@ pub struct Hub {
 
 impl Hub {
     /// Seats `connection` in the room of `channel`, from the next publication on.
-    pub fn enter(&mut self, channel: u64, format: u8, connection: ConnectionKey) -> Seat {
+    pub fn enter(&mut self, channel: u64, format: u32, connection: ConnectionKey) -> Seat {
         let rooms = &mut self.rooms;
         let room = *self.by_channel.entry(channel).or_insert_with(|| {
             tally::add(Figure::Rooms, 1);
@@ -208,12 +208,12 @@ impl Hub {
     }
 
     /// Appends a publication to the room's log of each format that has a member.
-    /// `encode` writes whole frames. `publisher` is not owed what it said.
+    /// `encode` writes whole frames, or nothing where those members are not to hear it. `publisher` is not owed what it said.
     pub fn publish(
         &mut self,
         room: RoomKey,
         publisher: Option<Seat>,
-        mut encode: impl FnMut(u8, &mut Vec<u8>),
+        mut encode: impl FnMut(u32, &mut Vec<u8>),
     ) {
         let Some(state) = self.rooms.get_mut(room as usize) else {
             return;
@@ -232,6 +232,9 @@ impl Hub {
             let start = log.len() as u32;
             encode(format, log);
             let end = log.len() as u32;
+            if start == end {
+                continue;
+            }
             let own = publisher.filter(|seat| seat.room == room && seat.format == format);
             let hearers = lane.members.len() - usize::from(own.is_some());
             tally::add(Figure::Deliveries, hearers as u64);
@@ -273,7 +276,7 @@ impl Hub {
     }
 
     /// The connections that hear the room in `format`.
-    pub fn members(&self, room: RoomKey, format: u8) -> impl Iterator<Item = ConnectionKey> + '_ {
+    pub fn members(&self, room: RoomKey, format: u32) -> impl Iterator<Item = ConnectionKey> + '_ {
         self.rooms
             .get(room as usize)
             .and_then(|room| room.lanes.iter().find(|lane| lane.format == format))
@@ -282,7 +285,7 @@ impl Hub {
     }
 
     /// The formats in which the room is heard.
-    pub fn formats(&self, room: RoomKey) -> impl Iterator<Item = u8> + '_ {
+    pub fn formats(&self, room: RoomKey) -> impl Iterator<Item = u32> + '_ {
         let lanes = self.rooms.get(room as usize).map(|room| &*room.lanes);
         lanes.unwrap_or_default().iter().map(|lane| lane.format)
     }

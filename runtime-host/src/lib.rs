@@ -18,6 +18,7 @@ pub mod manifest;
 pub mod metrics;
 mod mount;
 pub mod node;
+pub mod peers;
 pub mod policy;
 pub mod socket;
 mod stdout;

@@ -12,6 +12,7 @@ use sschat::broker::{
 };
 use sschat_history::{HistoryError, MemoryHistory, system_clock};
 use sschat_tests::{Redis, within};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, oneshot};
 
@@ -42,11 +43,15 @@ pub(crate) const RETENTION: Retention = Retention {
     age: std::time::Duration::from_secs(3_600),
 };
 
+/// So that each has a name of its own.
+static HOSTS: AtomicU64 = AtomicU64::new(0);
+
 pub(crate) fn on(redis: &Redis) -> Host<RedisBroker<Ear>> {
     let (ear, heard) = mpsc::unbounded_channel();
     let channels = Arc::new(Channels::new(1));
     let settings = Settings {
         url: redis.url(),
+        host: format!("host-{}", HOSTS.fetch_add(1, Ordering::Relaxed)).into(),
         retention: RETENTION,
         history: true,
     };

@@ -10,13 +10,13 @@ use tempfile::TempDir;
 /// Within this time the users of a dead host are offline everywhere.
 const LEASE: Duration = Duration::from_secs(10);
 
-struct Shared {
-    redis: Redis,
+pub(crate) struct Shared {
+    pub(crate) redis: Redis,
     folder: TempDir,
 }
 
 impl Shared {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let (redis, folder) = (Redis::start(), TempDir::new().unwrap());
         let config = format!(
             "[key_value_store.default]\ntype = \"redis\"\nurl = {:?}\n",
@@ -26,7 +26,7 @@ impl Shared {
         Self { redis, folder }
     }
 
-    async fn host(&self) -> Host {
+    pub(crate) async fn host(&self) -> Host {
         let file = self.folder.path().join("runtime.toml");
         let options = Options::new().arg("--runtime-config-file").arg(file);
         Host::start(options.arg("--history-size").arg("1000")).await

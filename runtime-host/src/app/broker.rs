@@ -84,6 +84,7 @@ pub(super) fn open(
     let history = config.history.kind != HistoryKind::None;
     let settings = Settings {
         url: url.to_owned(),
+        host: post.host().into(),
         retention: if history { kept } else { GAPS },
         history,
     };

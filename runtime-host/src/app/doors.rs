@@ -1,8 +1,9 @@
 //! How what HTTP accepts comes to the shards.
 
-use crate::http::streams::{Fate, Relay};
+use crate::http::streams::Relay;
 use crate::http::upgrade::{self, Adopt, Upgraded};
 use crate::node::{self, Opening, Post, Sessions};
+use crate::peers::{Fate, Others};
 use crate::policy::trace::Connection;
 use crate::socket::Shards;
 use bytes::Bytes;
@@ -35,20 +36,24 @@ impl Adopt for Door {
 }
 
 /// Where goes what clients say by requests of their own.
-pub(super) struct SideDoor(pub(super) Post);
+pub(super) struct SideDoor {
+    pub(super) post: Post,
+    /// The other hosts, where there may be any.
+    pub(super) others: Option<Others>,
+}
 
 impl Relay for SideDoor {
-    fn host(&self) -> &str {
-        self.0.host()
-    }
-
-    fn say<'a>(&'a self, session: &'a str, frame: Bytes) -> BoxFuture<'a, Fate> {
+    fn say<'a>(
+        &'a self,
+        host: &'a str,
+        session: &'a str,
+        frame: Bytes,
+    ) -> BoxFuture<'a, Option<Fate>> {
         Box::pin(async move {
-            match self.0.say(session, frame).await {
-                node::Fate::Taken => Fate::Taken,
-                node::Fate::Unknown => Fate::Unknown,
-                node::Fate::Crowded => Fate::Crowded,
+            if host == self.post.host() {
+                return Some(self.post.say(session, frame).await);
             }
+            self.others.as_ref()?.say(host, session, &frame).await
         })
     }
 }

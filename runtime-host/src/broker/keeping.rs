@@ -4,11 +4,12 @@
 //! Opening may read the disk, and shards never wait for that: what is published
 //! meanwhile waits in the channel, in order, and is accepted once the log is open.
 
+use super::channels::Spread;
 use super::memory::post;
 use super::receipts::NOBODY;
 use super::{
-    Channel, Mail, Origin, Position, Receipts, Refused, Retention, Said, Speaker, Spread, Stamp,
-    Tags, Taker,
+    Channel, Mail, Origin, Position, Receipts, Refused, Retention, Said, Speaker, Stamp, Tags,
+    Taker,
 };
 use crate::events::{Event, Kind, Tap};
 use futures::FutureExt;

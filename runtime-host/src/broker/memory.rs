@@ -1,10 +1,11 @@
 //! The broker of a single host. Presence is in memory and gone with the process; so are
 //! publications, but for what the history keeps.
 
+use super::channels::Spread;
 use super::keeping::{Keeping, Log, WAITING_LIMIT, Waiting, report};
 use super::{
     Broker, Channel, Fanout, Mail, Origin, Position, Publication, Query, Reading, Recovery,
-    Refused, Said, Spread, Stamp, Taker, Unread, receipts,
+    Refused, Said, Stamp, Taker, Unread, receipts,
 };
 use futures::FutureExt;
 use sschat_history::{HistoryError, HistoryFuture, Page};

@@ -17,9 +17,10 @@
 //! `appendonly` and `appendfsync` to say. Where it comes back with less than a host has
 //! delivered of a room, the room has another epoch.
 //!
-//! Absent on purpose: who hears a room on other hosts (presence is of users), and joins and
-//! leaves of other hosts' sessions.
+//! Hosts ask each other what only a session's host knows ([`asking`]), and tell who comes
+//! into rooms and leaves them ([`visits`]).
 
+mod asking;
 mod calls;
 mod contract;
 mod hosts;
@@ -27,9 +28,12 @@ mod link;
 mod outgoing;
 mod presence;
 mod record;
+mod removal;
 mod rooms;
 mod supervise;
 mod tail;
+mod users;
+mod visits;
 
 pub use hosts::LEASE;
 
@@ -37,6 +41,7 @@ use super::{
     Channel, Channels, Mail, Page, Position, Query, Reading, Recovery, Retention, Retentions,
     Unrecoverable,
 };
+use asking::Asking;
 use futures::FutureExt;
 use hosts::{CONTROL, Presence};
 use link::{Failed, Hear, Link};
@@ -49,15 +54,15 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tail::Found;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{mpsc, watch};
-
-/// Rooms that are removed by one step of a tenant's removal.
-const REMOVED_AT_ONCE: usize = 256;
+use visits::Visits;
 
 /// Where hosts keep what they tell each other, and how much.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// `redis://` or, for TLS, `rediss://[user[:password]@]host[:port][/database]`.
     pub url: String,
+    /// The host's name: unlike all others, up to 64 printable characters.
+    pub host: Arc<str>,
     /// How much of a room is kept.
     pub retention: Retention,
     /// Whether sessions may read what is kept. If not, it only serves to fill gaps.
@@ -85,11 +90,15 @@ struct Shared<M: Mail> {
     kept: bool,
     /// Unlike that of every other host and of every other life of this one.
     host: u64,
+    /// What others ask it by.
+    name: Arc<str>,
     runtime: Handle,
     /// The connections, while there are any.
     link: watch::Sender<Option<Arc<Link>>>,
     rooms: Rooms,
     presence: Presence,
+    asking: Asking,
+    visits: Visits,
     /// Bytes that wait for Redis.
     queued: AtomicUsize,
     figures: Figures,
@@ -121,6 +130,7 @@ impl<M: Mail> RedisBroker<M> {
             .enable_all()
             .build()
             .map_err(|error| format!("no thread for it: {error}"))?;
+        let (visits, visitors) = Visits::new();
         let shared = Arc::new(Shared {
             mail,
             channels,
@@ -129,16 +139,20 @@ impl<M: Mail> RedisBroker<M> {
             terms: OnceLock::new(),
             kept: settings.history,
             host: calls::random(),
+            name: Arc::clone(&settings.host),
             runtime: runtime.handle().clone(),
             link: watch::Sender::default(),
             rooms: Rooms::default(),
             presence: Presence::default(),
+            asking: Asking::default(),
+            visits,
             queued: AtomicUsize::new(0),
             figures: Figures::default(),
         });
         let (queue, queued) = mpsc::unbounded_channel();
         runtime.spawn(Outgoing::new(Arc::clone(&shared)).run(queued));
         runtime.spawn(Arc::clone(&shared).sweep());
+        runtime.spawn(Arc::clone(&shared).tell_visits(visitors));
         let (first, opened) = std::sync::mpsc::sync_channel(1);
         runtime.spawn(supervise::supervise(Arc::clone(&shared), client, first));
         let opened = opened.recv().unwrap_or_else(|_| Err("closed".to_owned()));
@@ -219,8 +233,10 @@ impl<M: Mail> Shared<M> {
                 return;
             };
             match push.kind {
+                PushKind::SMessage if shared.visited(channel, message) => {}
                 PushKind::SMessage => shared.heard(channel, message),
                 PushKind::Message if channel == CONTROL => shared.word(message),
+                PushKind::Message => shared.asked(message),
                 _ => {}
             }
         })
@@ -358,33 +374,5 @@ impl<M: Mail> Shared<M> {
             return Ok(Recovery::Recovered { publications, top });
         };
         Ok(Recovery::Unrecoverable { reason, top })
-    }
-
-    async fn remove(self: Arc<Self>, tenant: Box<str>, room: Box<str>) -> Result<(), HistoryError> {
-        let keys = calls::Keys::of(&tenant, &room);
-        let mut command = redis::cmd("DEL");
-        command.arg(keys.meta()).arg(keys.log());
-        self.run(&command).await?;
-        let mut command = redis::cmd("SREM");
-        command.arg(calls::index(&tenant)).arg(&*room);
-        self.run(&command).await.map(|_| ())
-    }
-
-    async fn remove_all(self: Arc<Self>, tenant: Box<str>) -> Result<(), HistoryError> {
-        loop {
-            let mut command = redis::cmd("SRANDMEMBER");
-            command.arg(calls::index(&tenant)).arg(REMOVED_AT_ONCE);
-            let (Value::Array(rooms) | Value::Set(rooms)) = self.run(&command).await? else {
-                return Ok(());
-            };
-            if rooms.is_empty() {
-                return Ok(());
-            }
-            for room in rooms.iter().filter_map(record::text) {
-                Arc::clone(&self)
-                    .remove(tenant.clone(), room.into())
-                    .await?;
-            }
-        }
     }
 }

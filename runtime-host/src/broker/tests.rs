@@ -7,6 +7,7 @@ use sschat_history::{
     CommitSink, History, HistoryFuture, MemoryHistory, NewPublication, Published, RoomLog,
     system_clock,
 };
+use std::sync::Mutex;
 use tokio::sync::oneshot;
 
 /// What was delivered, as message and offset, and the receipts.

@@ -130,7 +130,6 @@ impl Server {
         for route in duplicates {
             tracing::warn!(route, "the route is given twice; the last one wins");
         }
-        server_api::begin();
         let forwards = parts.mounts.into_iter().map(Forward::new).collect();
         Ok(Self {
             router,

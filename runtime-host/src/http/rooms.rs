@@ -9,6 +9,7 @@ use super::body::Body;
 use super::inbound::Inbound;
 use super::policies::{self, Counter, Declined, Desk, decode, parameters};
 use super::reply;
+use crate::peers::{Errand, Present, Standing};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Method, Request, Response, StatusCode};
@@ -17,7 +18,6 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use sschat_history::Tags;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// Publications on a page where the request does not say how many.
 const PAGE: usize = 100;
@@ -98,46 +98,6 @@ pub struct Shelf {
     pub complete: bool,
 }
 
-/// A session in a room.
-#[derive(Debug, Clone)]
-pub struct Present {
-    /// Names the session.
-    pub client: Arc<str>,
-    /// Its user.
-    pub user: Arc<str>,
-}
-
-/// Whose sessions a tenant's backend means.
-#[derive(Debug, Clone, Default)]
-pub struct Whose<'a> {
-    /// The user.
-    pub user: &'a str,
-    /// One connection alone.
-    pub client: Option<&'a str>,
-    /// Connections that are not meant.
-    pub spared: &'a [String],
-}
-
-/// What is done to them.
-#[derive(Debug, Clone, Copy)]
-pub enum Act<'a> {
-    /// They end with this close code and reason.
-    Disconnect(u16, &'a str),
-    /// They hear a room from now on, if the tenant's rule lets them.
-    Subscribe(&'a str),
-    /// They hear a room no more, unless they are its members.
-    Unsubscribe(&'a str),
-}
-
-/// How much of a tenant is on this host.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Population {
-    /// Sessions.
-    pub sessions: usize,
-    /// Users with a session.
-    pub users: usize,
-}
-
 /// Does what a tenant's backend asks for. Another tenant's room is one that does not exist.
 pub trait Backend: Send + Sync + 'static {
     /// Publishes; ends when the publication is as durable as it will ever be. `None` where
@@ -161,23 +121,20 @@ pub trait Backend: Send + Sync + 'static {
         tenant: &'a str,
         room: &'a str,
     ) -> BoxFuture<'a, Result<(), Declined>>;
-    /// Who hears a room on this host.
+    /// Who hears a room, on any host.
     fn presence<'a>(
         &'a self,
         tenant: &'a str,
         room: &'a str,
     ) -> BoxFuture<'a, Result<Vec<Present>, Declined>>;
-    /// Does something to the sessions of a user on this host.
-    fn act<'a>(
+    /// Does something to the sessions of a user, on all hosts.
+    fn act(&self, errand: Errand) -> BoxFuture<'_, Result<(), Declined>>;
+    /// How much of the tenant is on each host, this one first; and which rooms, where their names fit a pattern.
+    fn standing<'a>(
         &'a self,
         tenant: &'a str,
-        whose: Whose<'a>,
-        act: Act<'a>,
-    ) -> BoxFuture<'a, Result<(), Declined>>;
-    /// The rooms that somebody hears on this host, and how many sessions each.
-    fn heard(&self, tenant: &str) -> Vec<(String, u32)>;
-    /// How much of the tenant is on this host.
-    fn population(&self, tenant: &str) -> Population;
+        pattern: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Vec<Standing>, Declined>>;
     /// Forgets what was said in a room that was deleted.
     fn forget_room<'a>(&'a self, tenant: &'a str, room: &'a str) -> BoxFuture<'a, ()>;
     /// Forgets the events of a tenant that wants none any more.

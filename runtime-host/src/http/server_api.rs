@@ -13,6 +13,7 @@ use super::inbound::Inbound;
 use super::policies::{Counter, Declined};
 use super::reply;
 use super::rooms::{Backend, Message, PAGE_MOST, Shown, Wanted};
+use crate::peers::{ROOMS_LIMIT, Standing};
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
@@ -22,11 +23,9 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use shapes::{
     Batch, Channel, Channels, Fault, History, Info, Outcome, Pattern, Publication, Publications,
-    Replies, Reply, Said, matches, placed, raw, read,
+    Replies, Reply, Said, placed, raw, read,
 };
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::LazyLock;
-use std::time::Instant;
 
 /// The most channels of a broadcast and commands of a batch: each may wait for the disk.
 const BATCH_LIMIT: usize = 1_000;
@@ -46,15 +45,6 @@ const METHODS: [&str; 13] = [
     "info",
     "batch",
 ];
-
-/// Names this process among those that served before.
-static UID: LazyLock<String> = LazyLock::new(|| uuid::Uuid::new_v4().to_string());
-static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
-
-/// Begins to count how long this host serves.
-pub(super) fn begin() {
-    LazyLock::force(&STARTED);
-}
 
 /// The method that a path names, if it is one of these.
 pub(super) fn method(path: &str) -> Option<&'static str> {
@@ -127,8 +117,8 @@ impl<'a> Caller<'a> {
                 self.backend.remove_history(self.tenant, &channel).await?;
                 raw(&json!({}))
             }
-            "channels" => self.channels(parameters),
-            "info" => raw(&self.info()),
+            "channels" => self.channels(parameters).await,
+            "info" => self.info().await,
             _ => Err(Fault {
                 code: 104,
                 message: "method not found".to_owned(),
@@ -220,34 +210,45 @@ impl<'a> Caller<'a> {
         })
     }
 
-    fn channels(self, parameters: &RawValue) -> Outcome {
+    async fn channels(self, parameters: &RawValue) -> Outcome {
         let Pattern { pattern } = read(parameters)?;
-        let fits = |room: &str| pattern.is_empty() || matches(pattern.as_bytes(), room.as_bytes());
-        let heard: BTreeMap<String, Value> = self
-            .backend
-            .heard(self.tenant)
+        let pattern = match &pattern[..] {
+            "" => "*",
+            pattern => pattern,
+        };
+        let standing = self.backend.standing(self.tenant, Some(pattern)).await?;
+        if standing.iter().any(|host| host.more) {
+            let text = format!("more than {ROOMS_LIMIT} channels: name a narrower pattern");
+            return Err(Fault::bad(text));
+        }
+        let mut heard: BTreeMap<&str, u64> = BTreeMap::new();
+        for (room, clients) in standing.iter().flat_map(|host| &host.named) {
+            *heard.entry(room).or_default() += u64::from(*clients);
+        }
+        let heard: BTreeMap<&str, Value> = heard
             .into_iter()
-            .filter(|(room, _)| fits(room))
             .map(|(room, clients)| (room, json!({ "num_clients": clients })))
             .collect();
         raw(&json!({ "channels": heard }))
     }
 
-    /// This host, as far as it concerns the tenant.
-    fn info(self) -> Value {
-        let population = self.backend.population(self.tenant);
-        let heard = self.backend.heard(self.tenant);
-        let subscriptions: u64 = heard.iter().map(|(_, clients)| u64::from(*clients)).sum();
-        json!({ "nodes": [{
-            "uid": *UID,
-            "name": "sschat",
-            "version": env!("CARGO_PKG_VERSION"),
-            "num_clients": population.sessions,
-            "num_users": population.users,
-            "num_subs": subscriptions,
-            "num_channels": heard.len(),
-            "uptime": STARTED.elapsed().as_secs(),
-        }] })
+    /// The hosts, as far as they concern the tenant.
+    async fn info(self) -> Outcome {
+        let standing = self.backend.standing(self.tenant, None).await?;
+        let node = |host: &Standing| {
+            json!({
+                "uid": host.host,
+                "name": "sschat",
+                "version": host.version,
+                "num_clients": host.sessions,
+                "num_users": host.users,
+                "num_subs": host.subscriptions,
+                "num_channels": host.rooms,
+                "uptime": host.uptime,
+            })
+        };
+        let nodes: Vec<Value> = standing.iter().map(node).collect();
+        raw(&json!({ "nodes": nodes }))
     }
 
     /// Many commands, one after the other, or all at once where the request says so.

@@ -10,6 +10,7 @@ use super::inbound::Inbound;
 use super::takeover::{Takeover, Wanted};
 use super::upgrade::{Adopt, Origins, app, shown_headers};
 use super::{policies, reply};
+use crate::peers::Fate;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
@@ -27,23 +28,16 @@ const WRAPPED: (u64, u64) = (2, 1 << 10);
 /// The query parameter with the commands of a `GET`, for `EventSource` can send no body.
 const CONNECT: &str = "cf_connect";
 
-/// What becomes of what a client said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
-    /// The session has it.
-    Taken,
-    /// There is no such session on this host.
-    Unknown,
-    /// Too much waits for the session already.
-    Crowded,
-}
-
 /// Takes what clients say to their sessions.
 pub trait Relay: Send + Sync + 'static {
-    /// The name of this host, as its sessions know it.
-    fn host(&self) -> &str;
-    /// Takes commands to the session that a client calls its own.
-    fn say<'a>(&'a self, session: &'a str, frame: Bytes) -> BoxFuture<'a, Fate>;
+    /// Takes commands to the session that a client calls its own, on the host of this name; `None` where there is no
+    /// such host.
+    fn say<'a>(
+        &'a self,
+        host: &'a str,
+        session: &'a str,
+        frame: Bytes,
+    ) -> BoxFuture<'a, Option<Fate>>;
 }
 
 /// The endpoints.
@@ -190,26 +184,23 @@ impl Streams {
         if said.data.len() > self.limit {
             return reply::too_large(self.limit as u64);
         }
-        if said.node != self.relay.host() {
-            return reply::error(
-                StatusCode::NOT_FOUND,
-                "unknown_node",
-                "the session is on another host, or on one that is gone; \
-                 requests of a client are to reach the host of its connection",
-            );
-        }
         let frame = match said.data {
             std::borrow::Cow::Borrowed(data) => body.slice_ref(data),
             std::borrow::Cow::Owned(data) => data.into(),
         };
-        match self.relay.say(&said.session, frame).await {
-            Fate::Taken => no_content(),
-            Fate::Unknown => reply::error(
+        match self.relay.say(&said.node, &said.session, frame).await {
+            None => reply::error(
+                StatusCode::NOT_FOUND,
+                "unknown_node",
+                "the session was on a host that is gone; connect again",
+            ),
+            Some(Fate::Taken) => no_content(),
+            Some(Fate::Unknown) => reply::error(
                 StatusCode::NOT_FOUND,
                 "unknown_session",
                 "there is no such session; connect again",
             ),
-            Fate::Crowded => slow_down(),
+            Some(Fate::Crowded) => slow_down(),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use super::upgrade::{Endpoint, Format, Upgraded};
 use super::*;
+use crate::peers::{Errand, Fate, Present, Standing};
+use bytes::Bytes;
 use std::io::{Read, Write};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -22,12 +24,8 @@ impl Adopt for Adopted {
 struct NoRelay;
 
 impl streams::Relay for NoRelay {
-    fn host(&self) -> &str {
-        "here"
-    }
-
-    fn say<'a>(&'a self, _: &'a str, _: bytes::Bytes) -> BoxFuture<'a, streams::Fate> {
-        Box::pin(async { streams::Fate::Unknown })
+    fn say<'a>(&'a self, _: &'a str, _: &'a str, _: Bytes) -> BoxFuture<'a, Option<Fate>> {
+        unreachable!()
     }
 }
 
@@ -94,24 +92,19 @@ impl rooms::Backend for NoBackend {
         &'a self,
         _: &'a str,
         _: &'a str,
-    ) -> BoxFuture<'a, Result<Vec<rooms::Present>, policies::Declined>> {
+    ) -> BoxFuture<'a, Result<Vec<Present>, policies::Declined>> {
         unreachable!()
     }
 
-    fn act<'a>(
+    fn act(&self, _: Errand) -> BoxFuture<'_, Result<(), policies::Declined>> {
+        unreachable!()
+    }
+
+    fn standing<'a>(
         &'a self,
         _: &'a str,
-        _: rooms::Whose<'a>,
-        _: rooms::Act<'a>,
-    ) -> BoxFuture<'a, Result<(), policies::Declined>> {
-        unreachable!()
-    }
-
-    fn heard(&self, _: &str) -> Vec<(String, u32)> {
-        unreachable!()
-    }
-
-    fn population(&self, _: &str) -> rooms::Population {
+        _: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Vec<Standing>, policies::Declined>> {
         unreachable!()
     }
 

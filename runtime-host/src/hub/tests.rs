@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Enter(u64, u8, ConnectionKey),
+    Enter(u64, u32, ConnectionKey),
     Leave(usize, bool),
     Publish(u64, Option<usize>),
     Reply(ConnectionKey),
@@ -16,7 +16,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        3 => (0..4u64, 0..6u8, 0..6u32).prop_map(|(c, f, k)| Step::Enter(c, f, k)),
+        3 => (0..4u64, 0..6u32, 0..6u32).prop_map(|(c, f, k)| Step::Enter(c, f, k)),
         2 => (any::<usize>(), any::<bool>()).prop_map(|(n, forfeit)| Step::Leave(n, forfeit)),
         6 => (0..4u64, any::<Option<usize>>()).prop_map(|(c, n)| Step::Publish(c, n)),
         2 => (0..6u32).prop_map(Step::Reply),
@@ -119,9 +119,15 @@ fn run(steps: Vec<Step>) {
                 let number = model.next;
                 model.next += 1;
                 let seat = publisher.map(|i| model.seats[i].seat);
-                hub.publish(room, seat, |_, out| encode(out, Some(channel), number));
+                // Some formats hear but every other one.
+                let hears = |format: u32| format < 4 || number.is_multiple_of(2);
+                hub.publish(room, seat, |format, out| {
+                    if hears(format) {
+                        encode(out, Some(channel), number);
+                    }
+                });
                 for i in here {
-                    if Some(i) != publisher {
+                    if Some(i) != publisher && hears(model.seats[i].seat.format) {
                         model.seats[i].owed.push(number);
                     }
                 }

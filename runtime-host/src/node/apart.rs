@@ -7,6 +7,7 @@
 
 use super::{Command, Post, Sessions};
 use crate::hub::ConnectionKey;
+use crate::peers::Fate;
 use crate::socket::{Fed, Turn};
 use bytes::Bytes;
 use std::time::Duration;
@@ -25,17 +26,6 @@ const SECRET: usize = 32;
 /// How long a shard may take to say what became of a frame: many times as long as it stands still when what it knows is
 /// in doubt.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// What becomes of a frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// The session has it, or will once it may go on.
-    Taken,
-    /// No session of this host has such a ticket.
-    Unknown,
-    /// So much waits for the session that this did not find room.
-    Crowded,
-}
 
 /// A frame on its way to its session.
 pub struct Said {

@@ -174,11 +174,11 @@ impl Sessions {
             return true;
         }
         // Ended since: then it may not hear it any more.
-        if !node.grants.join(watcher, (&channel.room, None), verdict) {
+        let Some(new) = node.grants.join(watcher, (&channel.room, None), verdict) else {
             return false;
-        }
+        };
         if let Some(session) = self.session(key) {
-            session.joined += 1;
+            session.joined += u32::from(new);
         }
         if self.is_client(key) {
             self.becomes_member(key, &heard, turn);

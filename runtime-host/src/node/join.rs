@@ -49,16 +49,16 @@ impl Sessions {
         match verdict.answer() {
             Some(Answer::Rooms(heard, _)) => {
                 // Ended since: asked again.
-                if !node.grants.join(watcher, (room, None), &verdict) {
+                let Some(new) = node.grants.join(watcher, (room, None), &verdict) else {
                     return self.join(key, room, text, None, turn);
-                }
+                };
                 let heard = Heard {
                     channel: node.channels.get(&tenant, room),
                     presence: heard.first().is_some_and(|heard| heard.presence),
                 };
                 self.enter(key, &heard, turn);
                 if let Some(session) = self.session(key) {
-                    session.joined += 1;
+                    session.joined += u32::from(new);
                 }
                 self.answer(key, turn, |out| seed::membership(out, true, room));
                 Flow::Continue

@@ -22,13 +22,13 @@ mod session;
 mod sessions;
 mod wire;
 
-pub(crate) use apart::Fate;
 pub(crate) use errands::{Act, Whose};
 pub(crate) use roll::Present;
 pub use sessions::Sessions;
 
-use crate::broker::{Broker, Channel, Channels, Mail, Publication, Receipt};
+use crate::broker::{Broker, Channel, Channels, Mail, Publication, Receipt, Visit};
 use crate::hub::ConnectionKey;
+use crate::peers::Others;
 use crate::policy::answer;
 use crate::policy::grants::{self, Grant, Grants, HoldGuard, Refused};
 use crate::policy::memo::{Verdict, Watcher};
@@ -214,6 +214,10 @@ impl Mail for Post {
         }
     }
 
+    fn visited(&self, channel: &Arc<Channel>, visit: Visit) {
+        self.pass_on(channel, visit);
+    }
+
     fn elsewhere(&self, user: &str, online: bool, channels: Vec<Arc<Channel>>) {
         self.announce(presence::Notice::new(user.into(), online, channels));
     }
@@ -227,6 +231,8 @@ pub struct Node {
     pub(crate) channels: Arc<Channels>,
     pub(crate) post: Post,
     pub(crate) settings: Settings,
+    /// The other hosts, where there may be any.
+    others: Option<Others>,
     listeners: centrifuge::Listeners,
     pub(crate) runtime: tokio::runtime::Handle,
 }
@@ -242,6 +248,7 @@ impl Node {
         settings: Settings,
     ) -> Self {
         Self {
+            others: broker.peers().map(Others::new),
             policy,
             grants,
             broker,

@@ -265,8 +265,17 @@ impl Sessions {
             true => self.difference(channel, said.message),
             false => None,
         };
+        let filtered = turn.hub.formats(room).any(|it| wire::filter(it) > 0);
+        let tags = match filtered {
+            true => centrifuge::looked_at(said.tags),
+            false => Vec::new(),
+        };
+        let filters = &self.clients.filters;
         let (scratch, deflater) = (&mut self.scratch, &mut self.deflater);
         turn.hub.publish(room, publisher, |format, log| {
+            if filtered && !filters.want(wire::filter(format), &tags) {
+                return;
+            }
             scratch.clear();
             match wire::plain(format) {
                 TEXT => seed::message_text(scratch, said.message),

@@ -3,6 +3,7 @@
 use super::{Command, Post, Sessions};
 use crate::broker::Channel;
 use crate::hub::ConnectionKey;
+use crate::peers;
 use crate::policy::memo::Watcher;
 use crate::socket::Turn;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,6 +28,8 @@ pub struct Roll {
     /// Shards that have not said yet.
     left: AtomicUsize,
     present: Mutex<Vec<Present>>,
+    /// Whether some other host has not said.
+    incomplete: bool,
     asker: Asker,
 }
 
@@ -47,6 +50,10 @@ pub(super) enum Asker {
 }
 
 impl Roll {
+    pub(super) fn is_complete(&self) -> bool {
+        !self.incomplete
+    }
+
     pub(super) fn asker(&self) -> &Asker {
         &self.asker
     }
@@ -57,12 +64,18 @@ impl Roll {
 }
 
 impl Post {
-    /// Asks every shard who hears a channel.
-    pub(super) fn ask_who_hears(&self, channel: &Arc<Channel>, asker: Asker) {
+    /// Asks every shard who hears a channel; `elsewhere`: who does on other hosts, unless some have not said.
+    pub(super) fn ask_who_hears(
+        &self,
+        channel: &Arc<Channel>,
+        elsewhere: Option<Vec<Present>>,
+        asker: Asker,
+    ) {
         let roll = Arc::new(Roll {
             channel: Arc::clone(channel),
             left: AtomicUsize::new(self.shards.len()),
-            present: Mutex::default(),
+            incomplete: elsewhere.is_none(),
+            present: Mutex::new(elsewhere.unwrap_or_default()),
             asker,
         });
         for shard in 0..self.shards.len() {
@@ -73,7 +86,8 @@ impl Post {
     /// The sessions of this host that hear a channel; none where the host is ending.
     pub(crate) async fn who_hears(&self, channel: &Arc<Channel>) -> Vec<Present> {
         let (sender, receiver) = oneshot::channel();
-        self.ask_who_hears(channel, Asker::Task(Mutex::new(Some(sender))));
+        let asker = Asker::Task(Mutex::new(Some(sender)));
+        self.ask_who_hears(channel, Some(Vec::new()), asker);
         receiver.await.unwrap_or_default()
     }
 }
@@ -117,5 +131,15 @@ impl Sessions {
         };
         let info = session.client.as_ref().and_then(|client| client.info());
         Some(Present { user, client, info })
+    }
+}
+
+impl From<peers::Present> for Present {
+    fn from(present: peers::Present) -> Self {
+        Self {
+            user: present.user.into(),
+            client: present.client.into(),
+            info: present.info.map(Into::into),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Places in rooms: how sessions take them and leave.
 
 use super::session::Place;
-use super::{Heard, Sessions};
+use super::{Heard, Sessions, wire};
 use crate::broker::Channel;
 use crate::hub::{ConnectionKey, Seat};
 use crate::socket::Turn;
@@ -53,6 +53,7 @@ impl Sessions {
 
     /// Frees a seat, which the one at the end may get.
     pub(super) fn vacate(&mut self, seat: Seat, forfeit: bool, turn: &mut Turn<'_>) {
+        self.clients.filters.left(wire::filter(seat.format));
         if let Some(moved) = turn.hub.leave(seat, forfeit)
             && let Some(place) = self
                 .session(moved)

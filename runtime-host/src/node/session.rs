@@ -91,7 +91,7 @@ impl Session {
     }
 
     /// The format in which it hears rooms, a number among the hub's.
-    pub(super) fn format(&self) -> u8 {
+    pub(super) fn format(&self) -> u32 {
         let format = match self.endpoint {
             Endpoint::Polling(format) => format,
             Endpoint::Centrifuge(format) => return wire::client_number(format, self.deflate),

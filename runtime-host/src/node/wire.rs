@@ -10,30 +10,33 @@ use sschat_protocol::websocket::deflate::{Agreement, Deflater, deflate_message};
 use sschat_protocol::websocket::{Opcode, push_frame};
 
 /// Envelopes, one JSON object a frame.
-pub(super) const JSON: u8 = 0;
+pub(super) const JSON: u32 = 0;
 /// Bare messages.
-pub(super) const TEXT: u8 = 1;
+pub(super) const TEXT: u32 = 1;
 /// Added to any: messages may be compressed.
-const DEFLATED: u8 = 2;
+const DEFLATED: u32 = 2;
 /// Pushes of the Centrifuge protocol, in JSON.
-const CLIENT_JSON: u8 = 4;
+const CLIENT_JSON: u32 = 4;
 /// Pushes of the Centrifuge protocol, in Protobuf.
-const CLIENT_PROTOBUF: u8 = 5;
+const CLIENT_PROTOBUF: u32 = 5;
 /// The same in the body of an HTTP response: JSON by lines, Protobuf, JSON in events.
-const STREAM_JSON: u8 = 8;
-const STREAM_PROTOBUF: u8 = 9;
-const STREAM_EVENTS: u8 = 12;
+const STREAM_JSON: u32 = 8;
+const STREAM_PROTOBUF: u32 = 9;
+const STREAM_EVENTS: u32 = 12;
 /// Added to those: the body has no chunks. Such bodies are not compressed here.
-const UNCHUNKED: u8 = DEFLATED;
+const UNCHUNKED: u32 = DEFLATED;
 
 /// Added to a format of the Centrifuge protocol, for members who agreed to hear differences: the next publication is
 /// whole, because they have none before it.
-const FIRST: u8 = 16;
+const FIRST: u32 = 16;
 /// Added to it once they have one: publications are differences to the one before.
-const DELTAS: u8 = 32;
+const DELTAS: u32 = 32;
+
+/// The bits of a format proper. Above them stands the number of the filter of those who hear it, 0 for none.
+const PROPER: u32 = 0xFF;
 
 /// The formats that hold envelopes.
-pub(super) const ENVELOPES: [u8; 2] = [JSON, JSON | DEFLATED];
+pub(super) const ENVELOPES: [u32; 2] = [JSON, JSON | DEFLATED];
 
 /// The shortest message that is compressed, in bytes. `sschat-protocol`'s example `deflate_cost` shows that a publication
 /// of prose costs 6 to 9 µs, which is what its delivery to some seven members does, and is made a fifth shorter at
@@ -44,7 +47,7 @@ const WORTH: usize = 256;
 ///
 /// A client with a window smaller than DEFLATE's own hears rooms uncompressed: a log has one form for all, and only
 /// messages that fit its window could be compressed for it.
-pub(super) fn number(format: Format, agreement: Option<Agreement>) -> u8 {
+pub(super) fn number(format: Format, agreement: Option<Agreement>) -> u32 {
     let plain = match format {
         Format::Json => JSON,
         Format::Text => TEXT,
@@ -53,7 +56,7 @@ pub(super) fn number(format: Format, agreement: Option<Agreement>) -> u8 {
 }
 
 /// As [`number`], for a connection that speaks the Centrifuge protocol.
-pub(super) fn client_number(format: centrifuge::Format, agreement: Option<Agreement>) -> u8 {
+pub(super) fn client_number(format: centrifuge::Format, agreement: Option<Agreement>) -> u32 {
     let plain = match format {
         centrifuge::Format::Json => CLIENT_JSON,
         centrifuge::Format::Protobuf => CLIENT_PROTOBUF,
@@ -62,7 +65,7 @@ pub(super) fn client_number(format: centrifuge::Format, agreement: Option<Agreem
 }
 
 /// As [`number`], for a connection whose messages go into the body of an HTTP response.
-pub(super) fn stream_number(streaming: Streaming) -> u8 {
+pub(super) fn stream_number(streaming: Streaming) -> u32 {
     let chunked = match streaming.shape {
         Shape::Lines => STREAM_JSON,
         Shape::Delimited => STREAM_PROTOBUF,
@@ -75,8 +78,8 @@ pub(super) fn stream_number(streaming: Streaming) -> u8 {
 }
 
 /// The body that a format's messages go into, where it is no WebSocket's.
-fn streaming(format: u8) -> Option<Streaming> {
-    let shape = match format & !(UNCHUNKED | FIRST | DELTAS) {
+fn streaming(format: u32) -> Option<Streaming> {
+    let shape = match plain(format) {
         STREAM_JSON => Shape::Lines,
         STREAM_PROTOBUF => Shape::Delimited,
         STREAM_EVENTS => Shape::Events,
@@ -87,7 +90,7 @@ fn streaming(format: u8) -> Option<Streaming> {
 }
 
 /// The Centrifuge protocol's format behind the number of one as [`plain`] gives it.
-pub(super) fn client_format(plain: u8) -> Option<centrifuge::Format> {
+pub(super) fn client_format(plain: u32) -> Option<centrifuge::Format> {
     match plain {
         CLIENT_JSON => Some(centrifuge::Format::Json),
         CLIENT_PROTOBUF => Some(centrifuge::Format::Protobuf),
@@ -95,36 +98,46 @@ pub(super) fn client_format(plain: u8) -> Option<centrifuge::Format> {
     }
 }
 
-fn compressed(plain: u8, agreement: Option<Agreement>) -> u8 {
+fn compressed(plain: u32, agreement: Option<Agreement>) -> u32 {
     match agreement {
         Some(agreement) if agreement.allows(usize::MAX) => plain | DEFLATED,
         _ => plain,
     }
 }
 
-/// A format without its compression, or its chunks, or its differences.
-pub(super) fn plain(format: u8) -> u8 {
-    format & !(DEFLATED | FIRST | DELTAS)
+/// A format without its compression, or its chunks, its differences and its filter.
+pub(super) fn plain(format: u32) -> u32 {
+    format & PROPER & !(DEFLATED | FIRST | DELTAS)
+}
+
+/// A format for those who hear what the filter of this number lets through.
+pub(super) fn filtered(format: u32, filter: u32) -> u32 {
+    format | filter << PROPER.count_ones()
+}
+
+/// The number of the filter of those who hear this format; 0 for none.
+pub(super) fn filter(format: u32) -> u32 {
+    format >> PROPER.count_ones()
 }
 
 /// A format of the Centrifuge protocol for those who come in and agreed to hear differences.
-pub(super) fn with_deltas(format: u8) -> u8 {
+pub(super) fn with_deltas(format: u32) -> u32 {
     format | FIRST
 }
 
 /// The format in which they hear on once they have a publication; nothing for any other format.
-pub(super) fn after_the_first(format: u8) -> Option<u8> {
+pub(super) fn after_the_first(format: u32) -> Option<u32> {
     (format & FIRST != 0).then_some(format & !FIRST | DELTAS)
 }
 
 /// Whether the members of this format agreed to hear differences.
-pub(super) fn has_deltas(format: u8) -> bool {
+pub(super) fn has_deltas(format: u32) -> bool {
     format & (FIRST | DELTAS) != 0
 }
 
 /// A message as this format has it, whose difference to the one before is `delta`.
 pub(super) fn payload<'a>(
-    format: u8,
+    format: u32,
     message: &'a str,
     delta: Option<&'a [u8]>,
 ) -> centrifuge::Payload<'a> {
@@ -136,7 +149,7 @@ pub(super) fn payload<'a>(
 }
 
 /// Appends a message to a room's log of this format.
-pub(super) fn push(deflater: &mut Deflater, format: u8, message: &[u8], log: &mut Vec<u8>) {
+pub(super) fn push(deflater: &mut Deflater, format: u32, message: &[u8], log: &mut Vec<u8>) {
     if let Some(streaming) = streaming(format) {
         return streaming.push(log, message);
     }
@@ -188,6 +201,10 @@ mod tests {
                     assert_eq!(plain(number), plain(stream_number(body)));
                 }
                 assert_eq!(after_the_first(second), None);
+                let filtered = filtered(number, 9);
+                assert_eq!((filter(number), filter(filtered)), (0, 9));
+                assert_eq!(streaming(filtered), Some(body));
+                assert_eq!(plain(filtered), plain(number));
                 seen.push(number);
             }
         }

@@ -214,23 +214,23 @@ impl Grants {
     }
 
     /// Adds a room that the session named and may hear by `verdict`, and maybe a pass; one
-    /// that it named before gets the new pass. Says `false` where the verdict holds no more,
-    /// or the session is gone.
+    /// that it named before gets the new pass. Says whether it is new; `None` where the
+    /// verdict holds no more, or the session is gone.
     pub fn join(
         &self,
         watcher: Watcher,
         (room, pass): (&str, Option<Pass>),
         verdict: &Arc<Verdict>,
-    ) -> bool {
+    ) -> Option<bool> {
         let mut part = self.part(watcher);
-        let Some(standing) = part.get_mut(&watcher) else {
-            return false;
-        };
+        let standing = part.get_mut(&watcher)?;
         if !verdict.watch(watcher) {
-            return false;
+            return None;
         }
         standing.verdicts.push(Arc::clone(verdict));
-        match standing.joined.iter_mut().find(|known| known.room == room) {
+        let known = standing.joined.iter_mut().find(|known| known.room == room);
+        let new = known.is_none();
+        match known {
             Some(known) => known.pass = pass,
             None => standing.joined.push(Joined {
                 room: room.to_owned(),
@@ -239,7 +239,7 @@ impl Grants {
         }
         // An evaluation under way knows nothing of this room: it begins anew.
         standing.epoch += 1;
-        true
+        Some(new)
     }
 
     /// Takes back a room that the session named. Says `false` where it did not.

@@ -1,8 +1,10 @@
 //! `/connection/websocket`: the Centrifuge protocol, in frames by hand; the official SDK drives it in [`sdk`].
 
+mod across;
 mod bad_input;
 mod calls;
 mod dev_app;
+mod filters;
 mod keys;
 mod limits;
 mod passes;

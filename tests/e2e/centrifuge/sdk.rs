@@ -59,6 +59,24 @@ async fn the_javascript_sdk_hears_differences_in_protobuf() {
 }
 
 #[tokio::test]
+async fn the_javascript_sdk_hears_what_its_filter_lets_through() {
+    let folder = NODE.get_or_init(install_for_node).await;
+    let host = Host::plain().await;
+    let app = App::register(&host).await;
+    app.put_rule("open").await;
+    let token = sign(&json!({"sub": "alice"}), &app.secret);
+    for format in ["json", "protobuf"] {
+        let mut session = Command::new("node");
+        session
+            .arg(repository().join("tests/sdk/filters.mjs"))
+            .arg(host.address().to_string())
+            .arg(folder)
+            .args([format, &app.id, &app.key, &token]);
+        run(session, "the JavaScript session", PATIENCE).await;
+    }
+}
+
+#[tokio::test]
 async fn the_python_sdk_and_the_server_library_in_json() {
     python("json").await;
 }

@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 use sschat_tests::{App, Chat, Host};
 
 /// An app where anybody may hear and say anything.
-async fn open_app(host: &Host) -> App {
+pub(super) async fn open_app(host: &Host) -> App {
     let app = App::register(host).await;
     app.put_rule("open").await;
     app
 }
 
 /// Somebody without a token; the answer to the connect.
-async fn anybody(host: &Host, app: &App, data: Value) -> (Client, Value) {
+pub(super) async fn anybody(host: &Host, app: &App, data: Value) -> (Client, Value) {
     let mut client = Client::open(host, app).await;
     let connected = client.ask(json!({"connect": {"data": data}})).await;
     assert!(connected["connect"].is_object(), "{connected}");

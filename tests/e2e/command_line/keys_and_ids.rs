@@ -80,11 +80,14 @@ async fn rooms_users_and_members_are_managed() {
         "rule           members",
         "rooms          0",
         "users          1",
+        "HOST ",
+        env!("CARGO_PKG_VERSION"),
     ] {
         assert!(status.contains(line), "{line}: {status}");
     }
     let status = terminal.run(&["status", "--json"]).await.json();
     assert_eq!(status["key"]["users"], 1, "{status}");
+    assert_eq!(status["key"]["hosts"].as_array().map(Vec::len), Some(1));
 }
 
 #[tokio::test]

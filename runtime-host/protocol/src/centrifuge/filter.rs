@@ -12,8 +12,11 @@ use super::wire::{Field, Message, Sink, Value};
 /// Filters are evaluated for each publication and subscriber: what costs more belongs into channels.
 const MAX_WIDE: usize = 64;
 
+/// The most comparisons and combinations of one filter altogether, for the same reason.
+const MAX_NODES: usize = 64;
+
 /// A condition on tags.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Filter<'a> {
     /// `and`, `or`, `not`, or empty for a comparison.
     pub op: Cow<'a, str>,
@@ -66,7 +69,16 @@ impl Filter<'_> {
     /// Whether the filter makes sense; a subscription with another is refused with 107.
     #[must_use]
     pub fn check(&self) -> bool {
-        let nodes = self.nodes.iter().all(Filter::check);
+        self.count() <= MAX_NODES && self.makes_sense()
+    }
+
+    /// The filter and all within it.
+    fn count(&self) -> usize {
+        1 + self.nodes.iter().map(Filter::count).sum::<usize>()
+    }
+
+    fn makes_sense(&self) -> bool {
+        let nodes = self.nodes.iter().all(Filter::makes_sense);
         match self.op.as_ref() {
             "" => self.nodes.is_empty() && self.compares(),
             "and" | "or" => nodes && !self.nodes.is_empty(),
@@ -83,6 +95,20 @@ impl Filter<'_> {
             "in" | "nin" => self.val.is_empty() && !self.vals.is_empty(),
             "ex" | "nex" => self.val.is_empty() && self.vals.is_empty(),
             _ => false,
+        }
+    }
+
+    /// The same, to keep.
+    #[must_use]
+    pub fn into_owned(self) -> Filter<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        Filter {
+            op: owned(self.op),
+            key: owned(self.key),
+            cmp: owned(self.cmp),
+            val: owned(self.val),
+            vals: self.vals.into_iter().map(owned).collect(),
+            nodes: self.nodes.into_iter().map(Filter::into_owned).collect(),
         }
     }
 

@@ -207,4 +207,11 @@ fn filters_match_tags() {
         ..Filter::default()
     };
     assert!(both.matches(&tags("a to z")) && !both.matches(&tags("a to y")));
+    assert_eq!(both.clone().into_owned(), both);
+    let any_of = |number| Filter {
+        op: "or".into(),
+        nodes: vec![leaf("eq", "x"); number],
+        ..Filter::default()
+    };
+    assert!(any_of(63).check() && !any_of(64).check());
 }

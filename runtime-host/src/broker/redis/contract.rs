@@ -1,11 +1,13 @@
 //! The broker's contract over Redis.
 
+use super::asking::Others;
 use super::outgoing::{OVERHEAD, QUEUE_BYTES, Waiting};
 use super::presence::User;
 use super::{RedisBroker, record};
+use crate::broker::peers::Peers;
 use crate::broker::{
     Broker, Channel, Fanout, Mail, Origin, Page, Position, Query, Reading, Recovery, Refused, Said,
-    Taker, Unread,
+    Taker, Unread, Visit,
 };
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -142,6 +144,22 @@ impl<M: Mail> Broker for RedisBroker<M> {
 
     fn population(&self, tenant: &str) -> (usize, usize) {
         self.shared.presence.population(tenant)
+    }
+
+    fn is_listened(&self) -> bool {
+        self.shared.presence.is_listened()
+    }
+
+    fn listens(&self, more: bool) {
+        self.shared.presence.listens(more);
+    }
+
+    fn visits(&self, channel: &Arc<Channel>, visit: &Visit) {
+        self.shared.visits(channel, visit);
+    }
+
+    fn peers(&self) -> Option<Arc<dyn Peers>> {
+        Some(Arc::new(Others(Arc::clone(&self.shared))))
     }
 
     fn close(&self) -> BoxFuture<'static, ()> {

@@ -7,11 +7,10 @@
 
 use super::link::{Failed, Link};
 use super::presence::{Change, Heard, Mirror, ROOMS_LIMIT, Rooms, User, Word};
-use super::record::text;
 use super::{Shared, locked};
 use crate::broker::{Channel, Mail};
 use redis::{Cmd, Value};
-use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -44,14 +43,18 @@ const WAITING_LIMIT: usize = 65_536;
 /// Presence, and what of it other hosts are yet to be told.
 #[derive(Default)]
 pub(super) struct Presence {
-    inner: Mutex<Inner>,
+    pub(super) inner: Mutex<Inner>,
     /// There is something to say.
     more: Notify,
+    /// Sessions of this host that want to hear who comes and goes.
+    listening: AtomicUsize,
+    /// Whether some of other hosts do.
+    listened: AtomicBool,
 }
 
 #[derive(Default)]
-struct Inner {
-    mirror: Mirror,
+pub(super) struct Inner {
+    pub(super) mirror: Mirror,
     changes: Vec<Change>,
     /// Everything has to be told anew.
     anew: bool,
@@ -109,6 +112,30 @@ impl Presence {
         locked(&self.inner).mirror.population(tenant)
     }
 
+    fn is_listening(&self) -> bool {
+        self.listening.load(Ordering::Relaxed) > 0
+    }
+
+    /// One more session of this host wants to hear who comes and goes, or one less.
+    pub(super) fn listens(&self, more: bool) {
+        if !more {
+            self.listening.fetch_sub(1, Ordering::Relaxed);
+        } else if self.listening.fetch_add(1, Ordering::Relaxed) == 0 {
+            locked(&self.inner).asked = true;
+            self.more.notify_one();
+        }
+    }
+
+    /// Whether sessions of other hosts want to.
+    pub(super) fn is_listened(&self) -> bool {
+        self.listened.load(Ordering::Relaxed)
+    }
+
+    fn note_listened(&self, inner: &Inner) {
+        self.listened
+            .store(inner.mirror.is_listened(), Ordering::Relaxed);
+    }
+
     /// The other hosts that are heard of.
     pub(super) fn peers(&self) -> usize {
         locked(&self.inner).mirror.peers()
@@ -120,7 +147,7 @@ fn names(channels: &[Arc<Channel>]) -> Rooms {
     channels.map(|channel| channel.room.clone()).collect()
 }
 
-fn keys(host: u64) -> (String, String) {
+pub(super) fn keys(host: u64) -> (String, String) {
     let base = format!("sschat-host/{{{host:016x}}}");
     (format!("{base}/users"), format!("{base}/number"))
 }
@@ -155,6 +182,7 @@ fn tell(
 impl<M: Mail> Shared<M> {
     /// Says over a new link who is here, and then what changes, until the link ends.
     pub(super) async fn talk(self: &Arc<Self>, link: &Arc<Link>) -> Result<(), Failed> {
+        self.listen(link).await?;
         link.hear("SUBSCRIBE", CONTROL).await?;
         locked(&self.presence.inner).mirror.excuse(Instant::now());
         self.tell_anew(link).await?;
@@ -167,7 +195,12 @@ impl<M: Mail> Shared<M> {
                 _ = proof.tick() => {
                     let asked = Instant::now();
                     link.prove().await?;
-                    let gone = locked(&self.presence.inner).mirror.expire(asked, SILENCE);
+                    let gone = {
+                        let mut inner = locked(&self.presence.inner);
+                        let gone = inner.mirror.expire(asked, SILENCE);
+                        self.presence.note_listened(&inner);
+                        gone
+                    };
                     self.announce(gone);
                 }
             }
@@ -206,6 +239,7 @@ impl<M: Mail> Shared<M> {
                 changes,
                 anew: false,
                 asks: false,
+                listens: self.presence.is_listening(),
                 ends: false,
             };
             let of = (self.host, before, number);
@@ -247,6 +281,7 @@ impl<M: Mail> Shared<M> {
                 changes: Vec::new(),
                 anew: true,
                 asks: true,
+                listens: self.presence.is_listening(),
                 ends: false,
             };
             let word = (index == last).then_some(&word);
@@ -275,6 +310,7 @@ impl<M: Mail> Shared<M> {
             changes: Vec::new(),
             anew: false,
             asks: false,
+            listens: false,
             ends: true,
         };
         // Where it can't be said, the lease says so.
@@ -298,7 +334,9 @@ impl<M: Mail> Shared<M> {
                 inner.asked = true;
                 self.presence.more.notify_one();
             }
-            inner.mirror.heard(word, Instant::now())
+            let heard = inner.mirror.heard(word, Instant::now());
+            self.presence.note_listened(&inner);
+            heard
         };
         self.follow(host, heard);
     }
@@ -312,28 +350,8 @@ impl<M: Mail> Shared<M> {
         }
     }
 
-    async fn read_users(self: Arc<Self>, host: u64) {
-        loop {
-            let link = self.link.borrow().clone();
-            let mut read = None;
-            if let Some(link) = link {
-                let (users, number) = keys(host);
-                let mut command = redis::cmd("EVALSHA");
-                command.arg(&link.scripts.users).arg(2);
-                command.arg(number).arg(users);
-                let answer = link.call(&command).await.ok();
-                read = answer.as_ref().and_then(users_of);
-            }
-            let heard = locked(&self.presence.inner).mirror.read(host, read);
-            self.announce(heard.changes);
-            if !heard.read {
-                return;
-            }
-        }
-    }
-
     /// Tells the sessions of this host who came and went elsewhere.
-    fn announce(&self, changes: Vec<Change>) {
+    pub(super) fn announce(&self, changes: Vec<Change>) {
         for change in changes {
             let tenant = &change.who.tenant;
             let rooms = change.rooms.iter();
@@ -346,20 +364,4 @@ impl<M: Mail> Shared<M> {
             }
         }
     }
-}
-
-/// What the script answers: the number, and users with their rooms.
-fn users_of(answer: &Value) -> Option<(u64, HashMap<User, Rooms>)> {
-    let Value::Array(answer) = answer else {
-        return None;
-    };
-    let [number, Value::Array(entries)] = &answer[..] else {
-        return None;
-    };
-    let number = text(number)?.parse().ok()?;
-    let entries = entries.chunks_exact(2).map(|entry| {
-        let user = serde_json::from_str(text(&entry[0])?).ok()?;
-        Some((user, serde_json::from_str(text(&entry[1])?).ok()?))
-    });
-    Some((number, entries.collect::<Option<_>>()?))
 }

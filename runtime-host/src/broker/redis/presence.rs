@@ -54,6 +54,9 @@ pub(super) struct Word {
     /// It wants to hear from all others.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) asks: bool,
+    /// Sessions there want to hear who comes and goes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) listens: bool,
     /// It ends.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) ends: bool,
@@ -70,6 +73,8 @@ pub(super) struct Heard {
 
 struct Peer {
     heard: Instant,
+    /// Sessions there want to hear who comes and goes.
+    listens: bool,
     /// Up to which of its words `users` is true; `None` before it was read.
     number: Option<u64>,
     /// The latest of its words.
@@ -124,19 +129,11 @@ impl Mirror {
         self.here.contains_key(who) || self.elsewhere.contains_key(who)
     }
 
-    /// The tenant's users, and their sessions: those here, and one for each other host that
-    /// a user is at.
+    /// The tenant's users at this host, and their sessions.
     pub(super) fn population(&self, tenant: &str) -> (usize, usize) {
-        let of = |who: &&User| *who.tenant == *tenant;
-        let here = self.here.iter().filter(|(who, _)| of(who));
-        let elsewhere = self.elsewhere.iter().filter(|(who, _)| of(who));
-        let also = elsewhere
-            .clone()
-            .filter(|(who, _)| self.here.contains_key(who));
-        let users = here.clone().count() + elsewhere.clone().count() - also.count();
-        let sessions: u32 = here.map(|(_, here)| here.sessions).sum();
-        let others: u32 = elsewhere.map(|(_, hosts)| hosts).sum();
-        (users, (sessions + others) as usize)
+        let of_tenant = self.here.iter().filter(|(who, _)| *who.tenant == *tenant);
+        let sessions = of_tenant.map(|(_, here)| here.sessions as usize);
+        sessions.fold((0, 0), |(users, sum), sessions| (users + 1, sum + sessions))
     }
 
     /// This host's users and where they are heard.
@@ -155,12 +152,13 @@ impl Mirror {
         }
         let peer = self.peers.entry(word.host).or_insert_with(|| Peer {
             heard: now,
+            listens: false,
             number: None,
             latest: 0,
             reading: false,
             users: HashMap::new(),
         });
-        peer.heard = now;
+        (peer.heard, peer.listens) = (now, word.listens);
         peer.latest = word.number;
         let before = word
             .number
@@ -233,6 +231,11 @@ impl Mirror {
             peer.heard = now;
             (peer.number, peer.reading) = (None, false);
         }
+    }
+
+    /// Whether sessions of other hosts want to hear who comes and goes.
+    pub(super) fn is_listened(&self) -> bool {
+        self.peers.values().any(|peer| peer.listens)
     }
 
     /// The other hosts that are heard of.

@@ -80,6 +80,12 @@ impl Rooms {
         (channel.spread().shards[shard].waiting == 0).then_some(at)
     }
 
+    /// The channel of a room, by the room's channel of Redis.
+    pub(super) fn named(&self, name: &str) -> Option<Arc<Channel>> {
+        let rooms = locked(&self.by_name);
+        rooms.get(name).map(|room| Arc::clone(&room.channel))
+    }
+
     pub(super) fn find(&self, channel: u64) -> Option<Arc<Room>> {
         locked(&self.by_channel).get(&channel).cloned()
     }

@@ -1,6 +1,6 @@
 //! `sschat status`: how a host is, and what the API key has there.
 
-use super::shown::{fields, print, print_json, said};
+use super::shown::{fields, print, print_json, said, table};
 use super::target::Target;
 use super::{Client, Failure, HostArgs};
 use clap::Args;
@@ -45,7 +45,13 @@ pub(super) fn run(args: &StatusArgs) -> anyhow::Result<()> {
                 }
             }
         }
-        print(&fields(&rows))?;
+        let mut text = fields(&rows);
+        let hosts = key.as_ref().and_then(|key| key["hosts"].as_array());
+        if let Some(hosts) = hosts {
+            text.push('\n');
+            text.push_str(&shown_hosts(hosts));
+        }
+        print(&text)?;
     }
     match readiness {
         Ok(()) => Ok(()),
@@ -54,6 +60,22 @@ pub(super) fn run(args: &StatusArgs) -> anyhow::Result<()> {
             Err(Failure::Refused(format!("the host is not ready{why}")).into())
         }
     }
+}
+
+/// The hosts, a line each, as far as they concern the key.
+fn shown_hosts(hosts: &[Value]) -> String {
+    const FIELDS: [&str; 6] = [
+        "uid",
+        "version",
+        "uptime",
+        "num_clients",
+        "num_users",
+        "num_channels",
+    ];
+    let headings = ["HOST", "VERSION", "SECONDS", "SESSIONS", "USERS", "ROOMS"];
+    let row = |host: &Value| FIELDS.map(|name| said(&host[name])).to_vec();
+    let rows: Vec<Vec<String>> = hosts.iter().map(row).collect();
+    table(&headings, &rows)
 }
 
 /// What the key stands for, and how much there is under it.
@@ -73,6 +95,7 @@ fn about_key(target: Target) -> Result<Value, Failure> {
         super::client::percent_encoded(client.target().key()?.expose())
     );
     let shown = client.call("GET", &path)?;
+    let hosts = client.call("POST", "/api/info")?;
     Ok(json!({
         "app_id": shown["app_id"],
         "label": shown["label"],
@@ -80,5 +103,6 @@ fn about_key(target: Target) -> Result<Value, Failure> {
         "rule": policy["rule"],
         "rooms": count("/api/room", "rooms")?,
         "users": count("/api/user", "users")?,
+        "hosts": hosts["result"]["nodes"],
     }))
 }

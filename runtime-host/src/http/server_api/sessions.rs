@@ -1,7 +1,8 @@
 //! What the server API does to sessions: subscribe, unsubscribe, disconnect, refresh.
 
-use super::super::rooms::{Act, Backend, Whose};
+use super::super::rooms::Backend;
 use super::shapes::{Channel, Fault, Outcome, raw, read};
+use crate::peers::{Act, Errand};
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -68,20 +69,10 @@ pub(super) async fn act(
     if !session.is_empty() {
         return Err(Fault::bad("session is not supported"));
     }
-    let whose = Whose {
-        user: &user,
-        client: Some(&*client).filter(|it| !it.is_empty()),
-        spared: &[],
-    };
-    let done = match method {
-        "subscribe" => {
-            let Channel { channel } = read(parameters)?;
-            backend.act(tenant, whose, Act::Subscribe(&channel)).await
-        }
-        "unsubscribe" => {
-            let Channel { channel } = read(parameters)?;
-            backend.act(tenant, whose, Act::Unsubscribe(&channel)).await
-        }
+    let mut spared = Vec::new();
+    let act = match method {
+        "subscribe" => Act::Subscribe(read::<Channel<'_>>(parameters)?.channel.into()),
+        "unsubscribe" => Act::Unsubscribe(read::<Channel<'_>>(parameters)?.channel.into()),
         "disconnect" => {
             let Ending {
                 whitelist,
@@ -95,12 +86,8 @@ pub(super) async fn act(
             if whitelist.len() > SPARED_LIMIT {
                 return Err(Fault::bad(format!("at most {SPARED_LIMIT} in a whitelist")));
             }
-            let whose = Whose {
-                spared: &whitelist,
-                ..whose
-            };
-            let act = Act::Disconnect(why.code, &why.reason);
-            backend.act(tenant, whose, act).await
+            spared = whitelist.into_iter().map(String::into_boxed_str).collect();
+            Act::Disconnect(why.code, why.reason.into())
         }
         _ => {
             let Lasting { expired } = read(parameters)?;
@@ -111,10 +98,16 @@ pub(super) async fn act(
                         .to_owned(),
                 });
             }
-            let act = Act::Disconnect(3005, "connection expired");
-            backend.act(tenant, whose, act).await
+            Act::Disconnect(3005, "connection expired".into())
         }
     };
-    done?;
+    let errand = Errand {
+        tenant: tenant.into(),
+        user: user.into(),
+        client: Some(client).filter(|it| !it.is_empty()).map(Into::into),
+        spared,
+        act,
+    };
+    backend.act(errand).await?;
     raw(&json!({}))
 }

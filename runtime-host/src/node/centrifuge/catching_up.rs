@@ -219,7 +219,7 @@ impl Sessions {
         }
         let mut budget = self.node.settings.recovery_bytes;
         while let Some(catch_up) = self.take_caught_up(key, CatchUp::is_read) {
-            let (heard, purpose) = (catch_up.heard.clone(), catch_up.purpose);
+            let (heard, purpose) = (catch_up.heard.clone(), catch_up.purpose.clone());
             let caught = catch_up.caught(&mut budget);
             match purpose {
                 Purpose::Subscribe(asked) => {

@@ -1,5 +1,6 @@
 //! What the sessions of the Centrifuge protocol share on a shard.
 
+use super::filters::Filters;
 use crate::hub::ConnectionKey;
 use crate::policy::memo::Watcher;
 use sschat_protocol::centrifuge::session::{Millis, Settings};
@@ -21,6 +22,8 @@ pub(in crate::node) struct Clients {
     pub(super) in_doubt: Vec<Watcher>,
     /// The last publication of the channels that somebody hears as differences.
     pub(super) previous: HashMap<u64, Box<str>>,
+    /// Which publications clients want, where not all.
+    pub(in crate::node) filters: Filters,
     /// Where replies are encoded before their frame's header can be.
     pub(super) replies: Vec<u8>,
 }
@@ -35,6 +38,7 @@ impl Default for Clients {
             caught: 0,
             in_doubt: Vec::new(),
             previous: HashMap::new(),
+            filters: Filters::default(),
             replies: Vec::new(),
         }
     }

@@ -158,7 +158,7 @@ impl Sessions {
         }
         let publications: Vec<_> = caught
             .iter()
-            .map(|(_, it)| it.publications(false))
+            .map(|(_, it)| it.publications(false, None))
             .collect();
         let subs: Vec<_> = caught
             .iter()
@@ -246,7 +246,7 @@ impl Sessions {
         (heard, caught): (&Heard, &Caught),
         turn: &mut Turn<'_>,
     ) {
-        let publications = caught.publications(false);
+        let publications = caught.publications(false, None);
         let subscription = caught.subscription(&publications);
         let room = &heard.channel.room;
         let subscribed = self.say(key, turn, |session, now, settings, out| {

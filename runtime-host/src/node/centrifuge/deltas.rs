@@ -7,6 +7,7 @@
 //! Absent on purpose: how differences are made ([`sschat_protocol::centrifuge::delta`]), and what is recovered, which is
 //! whole: it would have to be compared for each client.
 
+use super::filters::Kept;
 use super::wire;
 use crate::broker::Channel;
 use crate::hub::{ConnectionKey, RoomKey};
@@ -47,7 +48,7 @@ impl Sessions {
         &mut self,
         key: ConnectionKey,
         (room, channel): (RoomKey, &Channel),
-        format: u8,
+        format: u32,
         turn: &mut Turn<'_>,
     ) {
         let Some(place) = self.session(key).and_then(|it| it.seated(room)) else {
@@ -58,21 +59,25 @@ impl Sessions {
         self.vacate(before, false, turn);
     }
 
-    /// Seats a client, which hears differences where that was agreed.
+    /// Seats a client, which hears differences where that was agreed, or what its filter lets through.
     pub(super) fn take_seat(
         &mut self,
         key: ConnectionKey,
-        (heard, deltas): (&Heard, bool),
+        heard: &Heard,
+        (deltas, filter): (bool, Option<&Kept>),
         turn: &mut Turn<'_>,
     ) {
         self.seat(key, heard, turn);
-        let Some(room) = turn.hub.room(heard.channel.id).filter(|_| deltas) else {
+        let place = self.session(key).map(|session| session.format());
+        let (Some(room), Some(format)) = (turn.hub.room(heard.channel.id), place) else {
             return;
         };
-        if let Some(format) = self.session(key).map(|session| session.format()) {
-            let format = wire::with_deltas(format);
-            self.change_seat(key, (room, &heard.channel), format, turn);
-        }
+        let format = match filter {
+            None if deltas => wire::with_deltas(format),
+            None => return,
+            Some(filter) => wire::filtered(format, self.clients.filters.number(filter)),
+        };
+        self.change_seat(key, (room, &heard.channel), format, turn);
     }
 
     /// Forgets the last publication of a channel that nobody hears as differences any more.

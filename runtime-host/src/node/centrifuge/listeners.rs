@@ -1,11 +1,11 @@
 //! Who comes and goes: told to the clients that asked for it, room by room.
 
-use crate::broker::Channel;
+use crate::broker::{Channel, Visit};
 use crate::hub::ConnectionKey;
 use crate::node::reports;
 use crate::node::roll::Present;
 use crate::node::session::Place;
-use crate::node::{Command, Sessions, wire};
+use crate::node::{Command, Post, Sessions, wire};
 use crate::policy::memo::Watcher;
 use crate::socket::Turn;
 use sschat_protocol::centrifuge::{ClientInfo, Push};
@@ -15,14 +15,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use uuid::Builder;
 
-/// A session that came into a room or left it.
+/// A session of any host that came into a room or left it.
 #[derive(Debug)]
 pub struct Coming {
     channel: Arc<Channel>,
-    user: Arc<str>,
-    client: Arc<str>,
-    info: Option<Arc<str>>,
-    came: bool,
+    visit: Visit,
 }
 
 /// The rooms in which somebody wants to hear who comes and goes. Where nobody does, coming and going costs one look at
@@ -70,6 +67,17 @@ impl Listeners {
     }
 }
 
+impl Post {
+    /// Tells every shard that a session came into a room or left it.
+    pub(in crate::node) fn pass_on(&self, channel: &Arc<Channel>, visit: Visit) {
+        let channel = Arc::clone(channel);
+        let coming = Arc::new(Coming { channel, visit });
+        for shard in 0..self.shards.len() {
+            self.tell(shard, Command::Coming(Arc::clone(&coming)));
+        }
+    }
+}
+
 impl Sessions {
     /// Tells those who asked for it that a session came into a room.
     pub(in crate::node) fn tell_coming(&mut self, key: ConnectionKey, channel: &Arc<Channel>) {
@@ -82,6 +90,7 @@ impl Sessions {
     pub(in crate::node) fn tell_leaving(&self, who: Option<&Present>, place: &Place) {
         if place.join_leave {
             self.node.listeners.remove(&place.channel);
+            self.node.broker.listens(false);
         }
         reports::leaving(who, &place.channel);
         self.tell(who, &place.channel, false);
@@ -89,43 +98,58 @@ impl Sessions {
 
     /// Who a session is, as far as anybody wants to hear that it comes or goes.
     pub(in crate::node) fn present(&mut self, key: ConnectionKey) -> Option<Present> {
-        match self.node.listeners.total.load(Ordering::Relaxed) {
-            0 if !self.is_reported(key) => None,
-            _ => self.named(key),
+        let listened = self.node.listeners.total.load(Ordering::Relaxed) > 0;
+        match listened || self.node.broker.is_listened() || self.is_reported(key) {
+            true => self.named(key),
+            false => None,
         }
     }
 
     fn tell(&self, who: Option<&Present>, channel: &Arc<Channel>, came: bool) {
-        let limit = self.node.settings.presence_limit;
-        let few = channel.members.load(Ordering::Relaxed) <= limit;
-        let Some(who) = who.filter(|_| few && self.node.listeners.any(channel)) else {
+        let node = &self.node;
+        let few = channel.members.load(Ordering::Relaxed) <= node.settings.presence_limit;
+        let Some(who) = who.filter(|_| few) else {
             return;
         };
-        let coming = Arc::new(Coming {
-            channel: Arc::clone(channel),
+        let (here, elsewhere) = (node.listeners.any(channel), node.broker.is_listened());
+        if !here && !elsewhere {
+            return;
+        }
+        let visit = Visit {
             user: Arc::clone(&who.user),
             client: Arc::clone(&who.client),
             info: who.info.clone(),
             came,
-        });
-        for shard in 0..self.node.post.shards.len() {
-            let command = Command::Coming(Arc::clone(&coming));
-            self.node.post.tell(shard, command);
+        };
+        if elsewhere {
+            node.broker.visits(channel, &visit);
+        }
+        if here {
+            node.post.pass_on(channel, visit);
+        }
+    }
+
+    /// A session of any host came or went: told to those here who asked for it.
+    pub(in crate::node) fn tell_came(&mut self, coming: &Coming, turn: &mut Turn<'_>) {
+        let few =
+            coming.channel.members.load(Ordering::Relaxed) <= self.node.settings.presence_limit;
+        if few && self.node.listeners.any(&coming.channel) {
+            self.tell_those_who_listen(coming, turn);
         }
     }
 
     /// Tells the sessions of this shard, each format encoded once.
-    pub(in crate::node) fn tell_came(&mut self, coming: &Coming, turn: &mut Turn<'_>) {
+    fn tell_those_who_listen(&mut self, coming: &Coming, turn: &mut Turn<'_>) {
         let Some(room) = turn.hub.room(coming.channel.id) else {
             return;
         };
         let info = ClientInfo {
-            user: &coming.user,
-            client: &coming.client,
-            conn_info: coming.info.as_deref().unwrap_or_default().as_bytes(),
+            user: &coming.visit.user,
+            client: &coming.visit.client,
+            conn_info: coming.visit.info.as_deref().unwrap_or_default().as_bytes(),
             ..ClientInfo::default()
         };
-        let push = match coming.came {
+        let push = match coming.visit.came {
             true => Push::Join(&info),
             false => Push::Leave(&info),
         };

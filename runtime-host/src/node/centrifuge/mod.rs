@@ -15,6 +15,7 @@ mod catching_up;
 mod clients;
 mod connect;
 mod deltas;
+mod filters;
 mod history;
 mod listeners;
 mod presence;
@@ -27,6 +28,7 @@ mod tokens;
 
 pub(super) use calls::Answered;
 pub(super) use clients::Clients;
+pub(super) use filters::looked_at;
 pub(super) use listeners::{Coming, Listeners};
 pub(super) use publish::publication;
 pub(super) use recovery::Read;

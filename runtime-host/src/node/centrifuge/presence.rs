@@ -3,7 +3,7 @@
 use super::{Done, Until};
 use crate::hub::ConnectionKey;
 use crate::node::Sessions;
-use crate::node::roll::{Asker, Roll};
+use crate::node::roll::{Asker, Present, Roll};
 use crate::socket::Turn;
 use sschat_protocol::centrifuge::{ClientInfo, Failure, Reply};
 use std::collections::HashSet;
@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 impl Sessions {
-    /// Asks every shard who is in a room, for a client that hears it and may know. Rooms with more sessions than the
-    /// limit of presence don't say.
+    /// Asks every host and shard who is in a room, for a client that hears it and may know. Rooms with more sessions on
+    /// this host than the limit of presence don't say.
     pub(super) fn presence(
         &mut self,
         key: ConnectionKey,
@@ -38,7 +38,20 @@ impl Sessions {
         if channel.members.load(Ordering::Relaxed) > node.settings.presence_limit {
             return self.refused(key, id, &Failure::NOT_AVAILABLE, out);
         }
-        node.post.ask_who_hears(&channel, asker);
+        match node.others.clone() {
+            None => node.post.ask_who_hears(&channel, Some(Vec::new()), asker),
+            Some(others) => {
+                let post = node.post.clone();
+                node.runtime.spawn(async move {
+                    let elsewhere = others.present(&channel.tenant, &channel.room).await;
+                    let elsewhere = elsewhere.ok().map(|present| {
+                        let present = present.into_iter();
+                        present.map(Present::from).collect()
+                    });
+                    post.ask_who_hears(&channel, elsewhere, asker);
+                });
+            }
+        }
         Done::Wait(Until::Answer)
     }
 
@@ -56,6 +69,13 @@ impl Sessions {
         let Some(key) = self.find(*session) else {
             return;
         };
+        if !roll.is_complete() {
+            self.say(key, turn, |session, _, _, out| {
+                session.refused(*command, &Failure::INTERNAL, out);
+            });
+            self.go_on_after(key, Until::Answer, turn);
+            return;
+        }
         let present = roll.present();
         let clients: Vec<_> = present
             .iter()

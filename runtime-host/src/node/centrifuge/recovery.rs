@@ -2,6 +2,7 @@
 //!
 //! All or nothing: either everything between the two positions is there, or the client is told that it is not.
 
+use super::filters::{Kept, looked_at};
 use super::publish::shown;
 use crate::broker::{
     Broker, Channel, Epoch, Position, Publication as Said, Query, Recovery, Unread, Unrecoverable,
@@ -25,7 +26,7 @@ pub(super) struct Claim {
 }
 
 /// What a client catches up for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// Its connect, which is answered once it caught up with all its rooms.
     Connect,
@@ -36,7 +37,7 @@ pub(super) enum Purpose {
 }
 
 /// A subscribe that was granted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Asked {
     /// The command's id.
     pub(super) id: u32,
@@ -46,6 +47,8 @@ pub(super) struct Asked {
     pub(super) join_leave: bool,
     /// Whether it hears publications as differences.
     pub(super) deltas: bool,
+    /// Which publications it wants, where not all.
+    pub(super) filter: Option<Kept>,
     /// Whether it is refused where it can't recover.
     pub(super) strict: bool,
 }
@@ -109,10 +112,14 @@ impl Caught {
         self.recovered || !self.was_recovering
     }
 
-    /// What was missed, as the protocol has it; `deltas`: for who hears differences, who is given it whole.
-    pub(super) fn publications(&self, deltas: bool) -> Vec<Publication<'_>> {
-        let missed = self.missed.iter().map(|it| kept(it));
-        let aside = self.aside.iter().map(|it| Publication {
+    /// What was missed and is wanted, as the protocol has it; `deltas`: for who hears differences, who is given it
+    /// whole.
+    pub(super) fn publications(&self, deltas: bool, filter: Option<&Kept>) -> Vec<Publication<'_>> {
+        let wants = |tags| filter.is_none_or(|filter| filter.matches(&looked_at(tags)));
+        let missed = self.missed.iter().filter(|it| wants(it.tags.as_ref()));
+        let missed = missed.map(|it| kept(it));
+        let aside = self.aside.iter().filter(|it| wants(it.tags.as_ref()));
+        let aside = aside.map(|it| Publication {
             offset: it.stamp.map_or(0, |stamp| stamp.position.offset),
             time: it.stamp.map_or(0, |stamp| stamp.time as i64),
             ..shown(

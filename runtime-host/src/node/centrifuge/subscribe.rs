@@ -1,6 +1,7 @@
 //! Channels that a client names itself, beside the rooms that it is a member of.
 
 use super::connect::time_left;
+use super::filters::Kept;
 use super::recovery::{Asked, Caught, Claim, Purpose};
 use super::refusals::failure;
 use super::{Done, Until};
@@ -24,9 +25,6 @@ impl Sessions {
         out: &mut Vec<u8>,
         turn: &mut Turn<'_>,
     ) -> Done {
-        if wanted.filter.is_some() {
-            return self.refused(key, id, &Failure::NOT_AVAILABLE, out);
-        }
         let node = Arc::clone(&self.node);
         let room = &*wanted.channel;
         let mut decided = decided;
@@ -50,14 +48,21 @@ impl Sessions {
                 return Done::Next;
             };
             let channel = node.channels.get(&who.tenant, room);
+            let filter = wanted.filter.clone().map(|it| Arc::new(it.into_owned()));
+            // Before it joins, so that a refusal leaves everything as it was.
+            if let Some(failure) = self.refuses_filter(key, filter.as_ref(), &channel, turn) {
+                return self.refused(key, id, &failure, out);
+            }
+            let Some(session) = self.session(key) else {
+                return Done::Next;
+            };
             // Where it ended since, it is asked again.
-            if node
-                .grants
-                .join(session.watcher, (room, pass.clone()), &verdict)
-            {
-                session.joined += 1;
+            let joining = (room, pass.clone());
+            if let Some(new) = node.grants.join(session.watcher, joining, &verdict) {
+                session.joined += u32::from(new);
                 let heard = Heard { channel, presence };
-                return self.hear(key, (id, wanted), (&heard, expires), out, turn);
+                let wanted = (id, wanted, filter);
+                return self.hear(key, wanted, (&heard, expires), out, turn);
             }
         }
     }
@@ -65,16 +70,19 @@ impl Sessions {
     fn hear(
         &mut self,
         key: ConnectionKey,
-        (id, wanted): (u32, &Subscribe<'_>),
+        (id, wanted, filter): (u32, &Subscribe<'_>, Option<Kept>),
         (heard, expires): (&Heard, Option<u64>),
         out: &mut Vec<u8>,
         turn: &mut Turn<'_>,
     ) -> Done {
+        let channel = heard.channel.id;
         let asked = Asked {
             id,
             expires,
             join_leave: wanted.join_leave,
-            deltas: wanted.delta == Delta::Fossil,
+            // What one heard before, another who filters alike may not have.
+            deltas: wanted.delta == Delta::Fossil && filter.is_none(),
+            filter,
             strict: wanted.flag & Subscribe::REJECT_UNRECOVERED != 0,
         };
         let claim = wanted.recover.then(|| Claim {
@@ -86,9 +94,8 @@ impl Sessions {
         if self.session(key).is_some_and(|it| it.place(room).is_some()) {
             return self.subscribed_already(key, asked, (heard, claim.is_some()), out);
         }
-        let channel = heard.channel.id;
         self.give_up_catching(key, |it| it.channel.id == channel);
-        match self.catch_up(key, heard, (Purpose::Subscribe(asked), claim)) {
+        match self.catch_up(key, heard, (Purpose::Subscribe(asked.clone()), claim)) {
             None => Done::Wait(Until::Answer),
             Some(caught) => {
                 self.subscribed(key, asked, (heard, &caught), out, turn);
@@ -111,7 +118,13 @@ impl Sessions {
             self.refused(key, asked.id, &Failure::UNRECOVERABLE_POSITION, out);
             return self.stays_away(key, channel);
         }
-        let publications = caught.publications(asked.deltas);
+        let filter = asked.filter.as_ref();
+        // Others may have brought theirs while it caught up.
+        if let Some(failure) = self.refuses_filter(key, filter, channel, turn) {
+            self.refused(key, asked.id, &failure, out);
+            return self.stays_away(key, channel);
+        }
+        let publications = caught.publications(asked.deltas, filter);
         let result = Subscription {
             delta: asked.deltas,
             ..lasting(asked.expires, caught.subscription(&publications))
@@ -125,11 +138,29 @@ impl Sessions {
         // Before it is seated, for it is told of itself, too.
         if asked.join_leave {
             self.node.listeners.add(channel);
+            self.node.broker.listens(true);
         }
-        self.take_seat(key, (heard, asked.deltas), turn);
+        self.take_seat(key, heard, (asked.deltas, filter), turn);
         if let Some(place) = self.session(key).and_then(|it| it.place(&channel.room)) {
             place.join_leave = asked.join_leave;
         }
+    }
+
+    /// Why a client may not hear a channel through this filter.
+    fn refuses_filter(
+        &mut self,
+        key: ConnectionKey,
+        filter: Option<&Kept>,
+        channel: &Channel,
+        turn: &Turn<'_>,
+    ) -> Option<Failure> {
+        let filter = filter?;
+        // The server made it hear all of it.
+        if self.session(key)?.place(&channel.room).is_some() {
+            return Some(Failure::NOT_AVAILABLE);
+        }
+        let takes = (self.clients.filters).takes(filter, turn.hub.room(channel.id), turn);
+        (!takes).then_some(Failure::LIMIT_EXCEEDED)
     }
 
     /// A client asks for a channel that it hears already, because the server subscribed it meanwhile.
@@ -152,6 +183,7 @@ impl Sessions {
             && !std::mem::replace(&mut place.join_leave, true)
         {
             node.listeners.add(channel);
+            node.broker.listens(true);
         }
         Done::Next
     }
@@ -159,6 +191,10 @@ impl Sessions {
     /// A client does not hear a channel after all that it was about to.
     fn stays_away(&mut self, key: ConnectionKey, channel: &Channel) {
         channel.left(self.shard);
+        self.forget_joining(key, channel);
+    }
+
+    fn forget_joining(&mut self, key: ConnectionKey, channel: &Channel) {
         let node = Arc::clone(&self.node);
         if let Some(session) = self.session(key)
             && node.grants.leave(session.watcher, &channel.room)

@@ -52,7 +52,8 @@ impl Sessions {
                 return Done::Next;
             };
             // Where it ended since, it is asked again.
-            if node.grants.join(watcher, (room, pass.clone()), &verdict) {
+            let joining = (room, pass.clone());
+            if node.grants.join(watcher, joining, &verdict).is_some() {
                 let ttl = time_left(expires);
                 self.with(key, |session, now, settings| {
                     session.sub_refreshed(now, settings, (id, room), ttl, out);

@@ -31,7 +31,7 @@ fn connect(app: &App, user: &str) -> String {
 
 impl Session {
     /// A session of this user.
-    async fn of(host: &Host, app: &App, user: &str) -> Self {
+    pub(super) async fn of(host: &Host, app: &App, user: &str) -> Self {
         let path = format!("{STREAM}?app={}", app.id);
         Self::open_at(host, &path, &connect(app, user)).await
     }
@@ -57,7 +57,7 @@ impl Session {
     }
 
     /// What goes to `/emulation`, for these commands.
-    fn wrapped(&self, commands: &str) -> Value {
+    pub(super) fn wrapped(&self, commands: &str) -> Value {
         let (session, node) = (&self.connected["session"], &self.connected["node"]);
         json!({"session": session, "node": node, "data": commands})
     }
@@ -101,7 +101,7 @@ impl Session {
     }
 
     /// The next push of this kind.
-    async fn push(&mut self, kind: &str) -> Value {
+    pub(super) async fn push(&mut self, kind: &str) -> Value {
         loop {
             let mut push = self.line().await["push"].take();
             if push[kind].is_object() {
@@ -120,7 +120,7 @@ impl Session {
 }
 
 /// Sends a body to `/emulation`.
-async fn emulate(rest: &Rest, body: &Value) -> Answer {
+pub(super) async fn emulate(rest: &Rest, body: &Value) -> Answer {
     let json = [("content-type", "application/json")];
     rest.send("POST", "/emulation", &json, body.to_string())
         .await

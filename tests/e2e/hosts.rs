@@ -26,10 +26,14 @@ impl Shared {
         Self { redis, folder }
     }
 
-    pub(crate) async fn host(&self) -> Host {
+    /// How a host of these is started.
+    pub(crate) fn options(&self) -> Options {
         let file = self.folder.path().join("runtime.toml");
-        let options = Options::new().arg("--runtime-config-file").arg(file);
-        Host::start(options.arg("--history-size").arg("1000")).await
+        Options::new().arg("--runtime-config-file").arg(file)
+    }
+
+    pub(crate) async fn host(&self) -> Host {
+        Host::start(self.options().arg("--history-size").arg("1000")).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! Clients that want but some publications of a channel, by their tags (`tf`).
 
 use super::{Client, code, position};
+use crate::hosts::Shared;
 use serde_json::{Value, json};
 use sschat_tests::{App, Chat, Host};
 
@@ -253,4 +254,28 @@ async fn who_filters_hears_no_differences() {
     assert_ne!(reply["subscribe"]["delta"], true);
     publish(&app, 1, json!({"kind": "sport"})).await;
     hears(&mut client, &[1]).await;
+}
+
+#[tokio::test]
+async fn tags_reach_those_at_other_hosts() {
+    let shared = Shared::start();
+    let (a, b) = (shared.host().await, shared.host().await);
+    let app = App::register(&a).await;
+    app.put_rule("open").await;
+    let (mut client, _) = Client::of(&b, &app, "a").await;
+    let subscription = subscribe(&mut client, kind("sport")).await;
+    let (_, epoch) = position(&subscription["subscribe"]);
+    for number in 1..=6 {
+        let kind = ["sport", "weather"][number as usize % 2];
+        publish(&app, number, json!({"kind": kind})).await;
+    }
+    hears(&mut client, &[2, 4, 6]).await;
+    // What was missed is read from Redis.
+    let (mut late, _) = Client::of(&b, &app, "late").await;
+    let wish = json!({"channel": "news", "tf": kind("weather"), "recover": true, "epoch": epoch, "offset": 0});
+    let reply = late.ask(json!({"subscribe": wish})).await["subscribe"].take();
+    assert_eq!(reply["recovered"], true, "{reply}");
+    let given = reply["publications"].as_array().unwrap();
+    let given: Vec<_> = given.iter().map(|it| &it["offset"]).collect();
+    assert_eq!(given, [1, 3, 5], "{reply}");
 }

@@ -1,6 +1,7 @@
 //! What a tenant's backend is told: by its webhook, and by the stream that it reads.
 
 mod delivery;
+mod hosts;
 mod settings;
 mod streaming;
 

@@ -1,8 +1,9 @@
 //! How much of its rooms a tenant has kept.
 
 use super::{offsets, posted, shelf};
+use crate::hosts::Shared;
 use serde_json::{Value, json};
-use sschat_tests::{Answer, App, Host, Options};
+use sschat_tests::{Answer, App, Host, Options, within};
 
 async fn send(app: &App, method: &str, path: &str, body: &Value) -> Answer {
     let body = match body {
@@ -48,6 +49,45 @@ async fn check(host: &Host) {
         assert_eq!(posted(&app, &room, "1").await.0, number);
     }
     assert_eq!(kept(&room).await, [13, 14, 15, 16, 17]);
+}
+
+#[tokio::test]
+async fn every_host_keeps_to_what_one_was_told() {
+    let shared = Shared::start();
+    let options = || shared.options().arg("--history-size").arg("5");
+    let (a, b) = (Host::start(options()).await, Host::start(options()).await);
+    let app = App::register(&a).await;
+    let other = app.at(&b);
+    let room = app.room().await;
+    let path = format!("/api/room/{room}/settings");
+    let mut last = 0;
+    for _ in 0..6 {
+        last = posted(&other, &room, "0").await.0;
+    }
+    assert_eq!(offsets(&shelf(&other, &room, "").await).len(), 5);
+    for (way, settings, size) in [
+        ("/api/settings", json!({"history": {"size": 3}}), 3),
+        (&*path, json!({"history": {"size": 1}}), 1),
+        (&*path, Value::Null, 3),
+        ("/api/settings", Value::Null, 5),
+    ] {
+        match settings {
+            Value::Null => assert_eq!(send(&app, "DELETE", way, &settings).await.status, 200),
+            settings => put(&app, way, settings).await,
+        }
+        // The other host hears of it within milliseconds, and by its next publications it shows.
+        within("the other host knows", async {
+            loop {
+                last += 1;
+                assert_eq!(posted(&other, &room, "0").await.0, last, "offsets go on");
+                let kept = offsets(&shelf(&app, &room, "").await);
+                if kept.len() == size && kept.last() == Some(&last) {
+                    break;
+                }
+            }
+        })
+        .await;
+    }
 }
 
 #[tokio::test]

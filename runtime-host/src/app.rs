@@ -17,9 +17,10 @@ use crate::desk::PolicyDesk;
 use crate::events::Events;
 use crate::feed::EventFeed;
 use crate::fetch::Fetcher;
-use crate::http::{Bound, Parts, Server};
+use crate::http::{Bound, Mount, Parts, Server};
 use crate::manifest::Manifest;
 use crate::manifest::runtime::RuntimeConfig;
+use crate::manifest::settings::HostRole;
 use crate::manifest::variables::Values;
 use crate::mount;
 use crate::node::Sessions;
@@ -88,16 +89,13 @@ impl App {
             instances: mount::pool_size(manifest, &config.rest),
         })?;
         let stores = OpenStores::open(&runtime, reads(manifest))?;
-        let mounts = mount::mount_all(manifest, config.rest, &engines, &stores.labels, values)?;
+        let (mounts, elsewhere) = mounted(manifest, config, (&engines, &stores), values)?;
         let dev_app = dev::open(config, (manifest, &mounts), values).await?;
         let authority = open_authority(manifest, &engines)?;
         let label = authority.label.clone();
-        let Some(state) = stores.labels.get(&label).cloned() else {
-            bail!(mount::unknown_label(&label));
-        };
+        let state = stores.of(&label)?;
         let policy = open_policy(authority, &engines, config, &state)?;
-        let alias = dev::alias(config, dev_app.as_ref());
-        let desk = Arc::new(PolicyDesk::new(&policy, alias));
+        let desk = PolicyDesk::new(&policy, dev::alias(config, dev_app.as_ref()));
         let Joined {
             shards,
             backend,
@@ -108,7 +106,6 @@ impl App {
             post,
             others,
         } = join(&policy, &label, (config, dev_app.as_ref()), &stores)?;
-        let shards = Arc::new(shards);
         let figures = figures::Sources {
             shards: Arc::clone(&shards),
             policy: Arc::clone(&policy),
@@ -119,6 +116,8 @@ impl App {
         let server = Server::new(Parts {
             routes: mount::routes(manifest, &mounts),
             mounts,
+            elsewhere,
+            sockets: config.role != HostRole::Api,
             limits: config.http.clone(),
             origins: config.origins.clone(),
             compression: config.compression,
@@ -126,7 +125,7 @@ impl App {
             relay: Arc::new(SideDoor { post, others }),
             debug_endpoints: config.debug_endpoints,
             readiness: stores.readiness(),
-            desk,
+            desk: Arc::new(desk),
             figures: figures.figures(),
             local_metrics: config.metrics_listen.is_none(),
             backend,
@@ -164,8 +163,10 @@ impl App {
             self.name,
             env!("CARGO_PKG_VERSION"),
         );
-        let _ = writeln!(banner, "  WebSocket  ws://{address}/websocket/polling");
-        let _ = writeln!(banner, "  SDKs       ws://{address}/connection/websocket");
+        if self.server.has_sessions() {
+            let _ = writeln!(banner, "  WebSocket  ws://{address}/websocket/polling");
+            let _ = writeln!(banner, "  SDKs       ws://{address}/connection/websocket");
+        }
         for (component, routes) in self.server.routes() {
             for route in routes {
                 let _ = writeln!(banner, "  {component:<10} http://{address}{route}");
@@ -214,6 +215,20 @@ impl App {
         }
         self.stores.close();
     }
+}
+
+/// The components that this host serves, and the routes of those that others do.
+fn mounted(
+    manifest: &Manifest,
+    config: &Config,
+    (engines, stores): (&Engines, &OpenStores),
+    values: &Values,
+) -> anyhow::Result<(Vec<Mount>, Vec<String>)> {
+    if config.role == HostRole::Realtime {
+        return Ok((Vec::new(), mount::paths(manifest)));
+    }
+    let mounts = mount::mount_all(manifest, config.rest, engines, &stores.labels, values)?;
+    Ok((mounts, Vec::new()))
 }
 
 fn make_folder(state_dir: &Path) -> anyhow::Result<()> {

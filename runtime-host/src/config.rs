@@ -11,7 +11,7 @@ use crate::cli::UpArgs;
 use crate::http;
 use crate::http::upgrade::Origins;
 use crate::manifest::Settings;
-use crate::manifest::settings::{BrokerKind, HistoryKind};
+use crate::manifest::settings::{BrokerKind, HistoryKind, HostRole};
 use crate::manifest::variables::Values;
 use crate::wasm::rest::RestLimits;
 use std::net::SocketAddr;
@@ -77,6 +77,8 @@ pub struct Config {
     pub private_webhooks: bool,
     /// How publications reach other hosts, where that was said.
     pub broker: Option<BrokerKind>,
+    /// Which part of the work this host does.
+    pub role: HostRole,
     /// Whether `/websocket/echo` exists.
     pub debug_endpoints: bool,
     /// How long requests and sessions have to end when the host stops.
@@ -135,6 +137,9 @@ pub enum ConfigError {
         "--dev-app is for development on a loopback address; {0} can be reached from elsewhere"
     )]
     DevApp(SocketAddr),
+    /// An app to be registered where no component is.
+    #[error("--dev-app needs a host that does everything: leave --role out")]
+    DevRole,
     /// A setting has a value that cannot work.
     #[error("{name} {reason}")]
     Setting {
@@ -190,6 +195,9 @@ impl Config {
             return Err(ConfigError::Undecided(args.listen));
         }
         let dev_app = DevSettings::new(args)?;
+        if dev_app.is_some() && args.role != HostRole::All {
+            return Err(ConfigError::DevRole);
+        }
         let allowed = match args.allow_origin.as_slice() {
             [] => settings.allow_origins.as_deref().unwrap_or_default(),
             given => given,
@@ -208,6 +216,7 @@ impl Config {
             private_key_servers: args.private_key_servers,
             private_webhooks: args.private_webhooks,
             broker: args.broker.or(settings.broker),
+            role: args.role,
             debug_endpoints: args.debug_endpoints,
             drain: args.drain,
             dev_app,

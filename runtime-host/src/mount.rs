@@ -114,6 +114,14 @@ pub(crate) fn routes(manifest: &Manifest, mounts: &[Mount]) -> Vec<(String, usiz
         .collect()
 }
 
+/// The routes of all components.
+pub(crate) fn paths(manifest: &Manifest) -> Vec<String> {
+    let triggers = manifest.triggers.iter();
+    triggers
+        .filter_map(|trigger| trigger.route.clone())
+        .collect()
+}
+
 /// Twice the instances that can work at once: the other half may be idle or ending.
 pub(crate) fn pool_size(manifest: &Manifest, limits: &RestLimits) -> u32 {
     let components = rest_components(manifest).count().max(1);

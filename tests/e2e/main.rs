@@ -24,6 +24,7 @@ mod openapi;
 mod page;
 mod policies;
 mod rest;
+mod roles;
 mod seed_protocol;
 mod shared_state;
 mod websocket;

@@ -6,11 +6,11 @@ use crate::broker::memory::MemoryBroker;
 use crate::broker::redis::{LEASE, RedisBroker, Settings};
 use crate::broker::{Broker, Channels, Keeping, Retention};
 use crate::config::{Config, HistorySettings};
-use crate::manifest::settings::{BrokerKind, HistoryKind};
+use crate::manifest::settings::{BrokerKind, HistoryKind, HostRole};
 use crate::metrics::history::HistoryFigures;
 use crate::node::Post;
 use crate::policy::Policy;
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +37,10 @@ pub(crate) fn kind(
         (Some(BrokerKind::Redis), None) => Err(NO_REDIS),
     }
 }
+
+/// Why a host that leaves work to others does not start.
+const ALONE: &str =
+    "--role api and --role realtime need other hosts: name a Redis in the runtime configuration";
 
 /// What keeps the history of rooms, where that is this host's own.
 pub(super) type Kept = Option<Keeping<Post>>;
@@ -66,6 +70,9 @@ pub(super) fn open(
 ) -> anyhow::Result<Arc<dyn Broker>> {
     let url = kind(config.broker, state).map_err(|reason| anyhow!(reason))?;
     let Some(url) = url else {
+        if config.role != HostRole::All {
+            bail!(ALONE);
+        }
         if state.is_some() {
             tracing::warn!("other hosts on this Redis hear nothing of what is said here");
         }

@@ -22,7 +22,7 @@ use std::time::Instant;
 
 /// What policy, broker and shards are once they are joined.
 pub(super) struct Joined {
-    pub(super) shards: Shards<Sessions>,
+    pub(super) shards: Arc<Shards<Sessions>>,
     pub(super) backend: Arc<dyn Backend>,
     pub(super) broker: Arc<dyn Broker>,
     pub(super) history: Option<Arc<dyn History>>,
@@ -92,7 +92,7 @@ pub(super) fn join(
         })
         .context("cannot start the shards")?;
     Ok(Joined {
-        shards,
+        shards: Arc::new(shards),
         backend,
         broker: farewell,
         history,

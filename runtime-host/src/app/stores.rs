@@ -2,6 +2,7 @@
 
 use crate::http::Readiness;
 use crate::manifest::runtime::{RuntimeConfig, StoreConfig};
+use crate::mount;
 use crate::store::latency::Latency;
 use crate::store::redis::{self, Inspection, RedisStore, Settings};
 use crate::store::sqlite::SqliteStores;
@@ -33,6 +34,12 @@ pub(super) struct OpenStores {
 }
 
 impl OpenStores {
+    /// The store behind a label.
+    pub(super) fn of(&self, label: &str) -> anyhow::Result<Arc<dyn Store>> {
+        let store = self.labels.get(label).cloned();
+        store.with_context(|| mount::unknown_label(label))
+    }
+
     /// Opens everything that `runtime` names. `reads`: what the keys begin with that
     /// decisions depend on, or nothing where that is not known.
     pub(super) fn open(runtime: &RuntimeConfig, reads: &[String]) -> anyhow::Result<Self> {

@@ -20,7 +20,7 @@ pub use remote::{Failure, HostArgs, Remote};
 pub use shell::{CompletionsArgs, ManArgs};
 
 use crate::bench::Bench;
-use crate::manifest::settings::{BrokerKind, HistoryKind, parse_duration, parse_size};
+use crate::manifest::settings::{BrokerKind, HistoryKind, HostRole, parse_duration, parse_size};
 use crate::wasm::policy::compile_in_child;
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -182,6 +182,10 @@ pub struct UpArgs {
     /// the state [default: redis where the state is on one].
     #[arg(long, env = "SSCHAT_BROKER", value_enum)]
     pub broker: Option<BrokerKind>,
+    /// Which part of the work this host does, where several share it. Needs the state on Redis,
+    /// unless it is all.
+    #[arg(long, env = "SSCHAT_ROLE", value_enum, default_value_t)]
+    pub role: HostRole,
     /// Publications that a room keeps at most [default: 100].
     #[arg(long, env = "SSCHAT_HISTORY_SIZE")]
     pub history_size: Option<u64>,

@@ -79,6 +79,10 @@ pub struct Parts {
     pub mounts: Vec<Mount>,
     /// Routes in the order of the manifest, each to an index of `mounts`.
     pub routes: Vec<(String, usize)>,
+    /// Routes that other hosts serve.
+    pub elsewhere: Vec<String>,
+    /// Whether sessions may connect.
+    pub sockets: bool,
     /// Bounds.
     pub limits: Limits,
     /// Who may connect from a browser.
@@ -105,9 +109,14 @@ pub struct Parts {
     pub feed: Arc<dyn events::Feed>,
 }
 
+/// Why nobody connects.
+const NO_SESSIONS: &str = "this host has no sessions (--role api)";
+
 /// The HTTP side of the host, shared by all connections.
 pub struct Server {
     router: Router<usize>,
+    elsewhere: Router<()>,
+    sockets: bool,
     forwards: Vec<Forward>,
     limits: Limits,
     inbound: Inbound,
@@ -131,8 +140,11 @@ impl Server {
             tracing::warn!(route, "the route is given twice; the last one wins");
         }
         let forwards = parts.mounts.into_iter().map(Forward::new).collect();
+        let elsewhere = parts.elsewhere.into_iter().map(|route| (route, ()));
         Ok(Self {
             router,
+            elsewhere: Router::new(elsewhere)?.0,
+            sockets: parts.sockets,
             forwards,
             inbound: Inbound::new(parts.limits.body, parts.limits.head),
             streams: Streams::new(
@@ -165,6 +177,11 @@ impl Server {
                 tokio::spawn(sweeper.run());
             }
         }
+    }
+
+    /// Whether sessions may connect.
+    pub fn has_sessions(&self) -> bool {
+        self.sockets
     }
 
     /// The routes by component.
@@ -222,10 +239,20 @@ impl Server {
             let parts = (&self.policies, &*self.backend);
             return server_api::answer(method, request, parts, &self.inbound).await;
         }
+        if self.elsewhere.find(path).is_some() {
+            return reply::wrong_role("this host serves no components (--role realtime)");
+        }
         if let Some(endpoint) = self.endpoint(path, request.uri().query()) {
+            if !self.sockets {
+                return reply::wrong_role(NO_SESSIONS);
+            }
             return self.upgrades.answer(request, endpoint, remote.address);
         }
         if let Some(route) = Route::at(path) {
+            // What a session is told by requests reaches it at whichever host it is.
+            if !self.sockets && route != Route::Emulation {
+                return reply::wrong_role(NO_SESSIONS);
+            }
             let (address, wanted) = (remote.address, &remote.wanted);
             return self.streams.answer(route, request, address, wanted).await;
         }

@@ -25,6 +25,11 @@ pub(super) fn error(status: StatusCode, code: &str, msg: &str) -> Response<Body>
     response
 }
 
+/// The refusal of what a host of another role does (RFC 9110, section 15.5.20).
+pub(super) fn wrong_role(msg: &str) -> Response<Body> {
+    error(StatusCode::MISDIRECTED_REQUEST, "wrong_role", msg)
+}
+
 pub(super) fn json(body: Bytes) -> Response<Body> {
     let mut response = Response::new(Body::full(body));
     let kind = HeaderValue::from_static("application/json");

@@ -146,6 +146,8 @@ fn start(debug_endpoints: bool, readiness: Result<(), String>) -> Running {
     let server = Server::new(Parts {
         mounts: Vec::new(),
         routes: Vec::new(),
+        elsewhere: Vec::new(),
+        sockets: true,
         limits: Limits {
             connections: 8,
             body: 1_024,

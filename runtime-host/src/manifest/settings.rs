@@ -66,6 +66,19 @@ pub enum BrokerKind {
     Redis,
 }
 
+/// Which part of the work a host does, where several share it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum HostRole {
+    /// Everything.
+    #[default]
+    All,
+    /// What is asked over HTTP: the components, the server API, history, policies and events. No sessions.
+    Api,
+    /// Sessions, and what HTTP asks of hosts themselves. The components are served elsewhere, by Spin or by hosts of
+    /// the role `api`.
+    Realtime,
+}
+
 impl Settings {
     pub(super) fn read(table: &Node<'_>) -> Result<Self, ManifestError> {
         table.only(&[

@@ -7,8 +7,11 @@ use sschat_tests::{App, Host, Rest};
 #[tokio::test]
 async fn the_conversation_of_the_specification() {
     let host = Host::plain().await;
-    let rest = Rest::new(host.address());
+    converse(&Rest::new(host.address())).await;
+}
 
+/// All that the specification says over REST.
+pub(crate) async fn converse(rest: &Rest) {
     let registered = rest.call("POST", "/api/register").await.expect(201).json();
     assert_eq!(registered["status"], "ok");
     assert!(is_id(&registered["api_key"], "apikey_"), "{registered}");

@@ -1,7 +1,7 @@
 //! The REST conversation of the specification and every row of its table.
 
 mod access;
-mod conversation;
+pub(crate) mod conversation;
 mod volume;
 
 use serde_json::Value;

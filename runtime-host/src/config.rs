@@ -4,8 +4,10 @@
 //! options mean is documented where they are declared, in [`crate::cli`].
 
 mod dev;
+mod error;
 
 pub use dev::DevSettings;
+pub use error::ConfigError;
 
 use crate::cli::UpArgs;
 use crate::http;
@@ -77,6 +79,8 @@ pub struct Config {
     pub private_webhooks: bool,
     /// How publications reach other hosts, where that was said.
     pub broker: Option<BrokerKind>,
+    /// By which Redis, if not that of the state.
+    pub broker_url: Option<String>,
     /// Which part of the work this host does.
     pub role: HostRole,
     /// Whether `/websocket/echo` exists.
@@ -115,39 +119,6 @@ pub struct SocketSettings {
     pub ping_interval: Duration,
     /// Members publish without being asked whether they may: for measuring.
     pub undecided: bool,
-}
-
-/// Why a configuration cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ConfigError {
-    /// Nobody chose who may register on an address that others reach.
-    #[error(
-        "{0} can be reached from other machines, so say who may register: \
-         --variable registration=open, --variable registration=closed, \
-         or --variable registration=token with --variable admin_token=…"
-    )]
-    RegistrationOpen(SocketAddr),
-    /// Decisions are switched off where others could connect.
-    #[error(
-        "--undecided is for measuring on a loopback address; {0} can be reached from elsewhere"
-    )]
-    Undecided(SocketAddr),
-    /// An app that is open to all, where others could connect.
-    #[error(
-        "--dev-app is for development on a loopback address; {0} can be reached from elsewhere"
-    )]
-    DevApp(SocketAddr),
-    /// An app to be registered where no component is.
-    #[error("--dev-app needs a host that does everything: leave --role out")]
-    DevRole,
-    /// A setting has a value that cannot work.
-    #[error("{name} {reason}")]
-    Setting {
-        /// The option's name.
-        name: &'static str,
-        /// What is wrong with its value.
-        reason: String,
-    },
 }
 
 impl Config {
@@ -195,9 +166,6 @@ impl Config {
             return Err(ConfigError::Undecided(args.listen));
         }
         let dev_app = DevSettings::new(args)?;
-        if dev_app.is_some() && args.role != HostRole::All {
-            return Err(ConfigError::DevRole);
-        }
         let allowed = match args.allow_origin.as_slice() {
             [] => settings.allow_origins.as_deref().unwrap_or_default(),
             given => given,
@@ -216,6 +184,7 @@ impl Config {
             private_key_servers: args.private_key_servers,
             private_webhooks: args.private_webhooks,
             broker: args.broker.or(settings.broker),
+            broker_url: args.broker_url.clone(),
             role: args.role,
             debug_endpoints: args.debug_endpoints,
             drain: args.drain,

@@ -1,6 +1,7 @@
 //! The broker's contract, over every implementation; and what is true of several hosts on
 //! one Redis alone.
 
+mod clustered;
 mod figures;
 mod several;
 
@@ -47,10 +48,15 @@ pub(crate) const RETENTION: Retention = Retention {
 static HOSTS: AtomicU64 = AtomicU64::new(0);
 
 pub(crate) fn on(redis: &Redis) -> Host<RedisBroker<Ear>> {
+    at(&redis.url())
+}
+
+/// A host on the Redis or cluster with these URLs.
+fn at(urls: &str) -> Host<RedisBroker<Ear>> {
     let (ear, heard) = mpsc::unbounded_channel();
     let channels = Arc::new(Channels::new(1));
     let settings = Settings {
-        url: redis.url(),
+        url: urls.to_owned(),
         host: format!("host-{}", HOSTS.fetch_add(1, Ordering::Relaxed)).into(),
         retention: RETENTION,
         history: true,

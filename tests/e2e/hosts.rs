@@ -3,7 +3,7 @@
 
 use crate::history::{offsets, posted, said, shelf};
 use serde_json::json;
-use sschat_tests::{App, Chat, Host, Options, Redis, within};
+use sschat_tests::{App, Chat, Cluster, Host, Options, Redis, within};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -12,6 +12,8 @@ const LEASE: Duration = Duration::from_secs(10);
 
 pub(crate) struct Shared {
     pub(crate) redis: Redis,
+    /// What carries publications and presence, where that is not the same Redis.
+    cluster: Option<Cluster>,
     folder: TempDir,
 }
 
@@ -23,13 +25,29 @@ impl Shared {
             redis.url()
         );
         std::fs::write(folder.path().join("runtime.toml"), config).unwrap();
-        Self { redis, folder }
+        Self {
+            redis,
+            cluster: None,
+            folder,
+        }
+    }
+
+    /// As [`Shared::start`], with a cluster for publications and presence.
+    pub(crate) fn clustered() -> Self {
+        Self {
+            cluster: Some(Cluster::start()),
+            ..Self::start()
+        }
     }
 
     /// How a host of these is started.
     pub(crate) fn options(&self) -> Options {
         let file = self.folder.path().join("runtime.toml");
-        Options::new().arg("--runtime-config-file").arg(file)
+        let options = Options::new().arg("--runtime-config-file").arg(file);
+        match &self.cluster {
+            Some(cluster) => options.arg("--broker-url").arg(cluster.urls()),
+            None => options,
+        }
     }
 
     pub(crate) async fn host(&self) -> Host {
@@ -121,6 +139,26 @@ async fn history_is_one_on_all_hosts() {
             )
         );
         assert_eq!(all["epoch"], places[0].1);
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_carries_what_is_said() {
+    let shared = Shared::clustered();
+    let (a, b) = (shared.host().await, shared.host().await);
+    let app = App::register(&a).await;
+    for _ in 0..12 {
+        let (room, [alice, bob]) = app.room_of().await;
+        let mut speaker = Chat::as_user(&a, &alice).await;
+        let mut listener = Chat::as_user(&b, &bob).await;
+        speaker.presence(&bob, "online").await;
+        for number in 0..20_u64 {
+            speaker.say(&room, number).await;
+        }
+        hears(&mut listener, (0, 20), &room, &alice).await;
+        assert_eq!(shelf(&app.at(&b), &room, "").await["offset"], 20);
+        listener.close().await;
+        speaker.presence(&bob, "offline").await;
     }
 }
 

@@ -38,9 +38,22 @@ pub(crate) fn kind(
     }
 }
 
+/// Why a broker elsewhere makes no sense.
+const NO_STATE: &str = "--broker-url needs a state that all hosts share, and --broker redis: name a \
+                        Redis in the runtime configuration";
+
 /// Why a host that leaves work to others does not start.
 const ALONE: &str =
     "--role api and --role realtime need other hosts: name a Redis in the runtime configuration";
+
+/// Where the broker's Redis is, if it has one.
+fn place<'a>(config: &'a Config, state: Option<&'a str>) -> anyhow::Result<Option<&'a str>> {
+    let url = kind(config.broker, state).map_err(|reason| anyhow!(reason))?;
+    match (&config.broker_url, url) {
+        (Some(_), None) => bail!(NO_STATE),
+        (elsewhere, url) => Ok(elsewhere.as_deref().or(url)),
+    }
+}
 
 /// What keeps the history of rooms, where that is this host's own.
 pub(super) type Kept = Option<Keeping<Post>>;
@@ -53,8 +66,7 @@ pub(super) fn keeping(
     counted: &Arc<HistoryFigures>,
     policy: &Arc<Policy>,
 ) -> anyhow::Result<Kept> {
-    let url = kind(config.broker, state).map_err(|reason| anyhow!(reason))?;
-    match url {
+    match place(config, state)? {
         None => history::open(&config.history, &config.state_dir, post, counted, policy),
         Some(_) => Ok(None),
     }
@@ -68,8 +80,7 @@ pub(super) fn open(
     keeping: Kept,
     policy: &Arc<Policy>,
 ) -> anyhow::Result<Arc<dyn Broker>> {
-    let url = kind(config.broker, state).map_err(|reason| anyhow!(reason))?;
-    let Some(url) = url else {
+    let Some(url) = place(config, state)? else {
         if config.role != HostRole::All {
             bail!(ALONE);
         }

@@ -40,6 +40,10 @@ pub struct Bench {
         default_value = "http://127.0.0.1:3000"
     )]
     url: String,
+    /// Another host on the same Redis, where every other connection is made, and where `revoke`
+    /// asks for removals.
+    #[arg(long, global = true)]
+    also: Option<String>,
     /// The host's process id, to read its CPU time and memory.
     #[arg(long, global = true)]
     pid: Option<u32>,
@@ -102,6 +106,7 @@ impl Bench {
             return Ok(());
         }
         let target = stage::Target::new(&self.url, self.pid, self.compression)?;
+        let target = target.and_also(self.also.as_deref())?;
         let report = match self.scenario {
             Scenario::Decide(scenario) => scenario.run()?,
             Scenario::Fanout(scenario) => scenario.run(&target)?,

@@ -27,6 +27,8 @@ pub(super) struct Target {
     /// Whether connections offer compression.
     pub(super) compression: bool,
     agent: ureq::Agent,
+    /// A second host.
+    also: Option<Box<Target>>,
 }
 
 impl Target {
@@ -51,7 +53,26 @@ impl Target {
             pid,
             compression,
             agent: config.into(),
+            also: None,
         })
+    }
+
+    /// The host together with a second one.
+    pub(super) fn and_also(mut self, url: Option<&str>) -> anyhow::Result<Self> {
+        let also = url.map(|url| Self::new(url, None, self.compression));
+        self.also = also.transpose()?.map(Box::new);
+        Ok(self)
+    }
+
+    /// The second host, where there is one.
+    pub(super) fn also(&self) -> Option<&Self> {
+        self.also.as_deref()
+    }
+
+    /// Where a client connects.
+    fn address_of(&self, client: usize) -> SocketAddr {
+        let also = self.also().filter(|_| client % 2 == 1);
+        also.map_or(self.address, |also| also.address)
     }
 
     pub(super) fn reading(&self) -> anyhow::Result<Option<Reading>> {
@@ -245,12 +266,9 @@ pub(super) fn enter_as(
     let mut inside = 0;
     while inside < users {
         while begun.len() < users && begun.len() - inside < entering.at_once {
+            let address = target.address_of(begun.len());
             begun.push(Instant::now());
-            fleet.connect(
-                target.address,
-                &dialect.path(entering.app),
-                target.compression,
-            )?;
+            fleet.connect(address, &dialect.path(entering.app), target.compression)?;
         }
         let mut refused = None;
         fleet.turn(Duration::from_millis(100), |fleet, client, heard| {

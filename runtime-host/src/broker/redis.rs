@@ -6,7 +6,8 @@
 //! a lease ([`hosts`], [`presence`]).
 //!
 //! All keys of a room bear one hash tag, and its channel is a sharded one, so that a
-//! cluster can spread rooms; the calls go over one connection so far, to one Redis.
+//! cluster spreads rooms: a link has connections to each of its primaries ([`link`],
+//! [`slots`]). Hosts meet at that of the first slot.
 //!
 //! **Order and loss.** A publication that was accepted reaches every session that hears the
 //! room on any host, once and in the order of offsets, also across lost connections, as
@@ -25,11 +26,14 @@ mod calls;
 mod contract;
 mod hosts;
 mod link;
+mod node;
 mod outgoing;
+mod places;
 mod presence;
 mod record;
 mod removal;
 mod rooms;
+mod slots;
 mod supervise;
 mod tail;
 mod users;
@@ -44,8 +48,10 @@ use super::{
 use asking::Asking;
 use futures::FutureExt;
 use hosts::{CONTROL, Presence};
-use link::{Failed, Hear, Link};
+use link::{Failed, Link};
+use node::Hear;
 use outgoing::{Outgoing, PATIENCE, Waiting};
+use places::Places;
 use redis::{PushInfo, PushKind, Value};
 use rooms::Rooms;
 use sschat_history::HistoryError;
@@ -59,7 +65,8 @@ use visits::Visits;
 /// Where hosts keep what they tell each other, and how much.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// `redis://` or, for TLS, `rediss://[user[:password]@]host[:port][/database]`.
+    /// `redis://` or, for TLS, `rediss://[user[:password]@]host[:port][/database]`; of a cluster
+    /// one or several of its Redises, between commas, which name the others.
     pub url: String,
     /// The host's name: unlike all others, up to 64 printable characters.
     pub host: Arc<str>,
@@ -123,7 +130,7 @@ impl<M: Mail> RedisBroker<M> {
     /// # Errors
     /// Where the URL can't be used, or Redis is out of reach or lacks what is needed.
     pub fn open(settings: &Settings, mail: M, channels: Arc<Channels>) -> Result<Self, String> {
-        let client = link::client(&settings.url)?;
+        let places = Places::read(&settings.url)?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("redis-broker")
@@ -134,7 +141,7 @@ impl<M: Mail> RedisBroker<M> {
         let shared = Arc::new(Shared {
             mail,
             channels,
-            address: client.get_connection_info().addr().to_string(),
+            address: places.shown(),
             retention: settings.retention,
             terms: OnceLock::new(),
             kept: settings.history,
@@ -154,7 +161,7 @@ impl<M: Mail> RedisBroker<M> {
         runtime.spawn(Arc::clone(&shared).sweep());
         runtime.spawn(Arc::clone(&shared).tell_visits(visitors));
         let (first, opened) = std::sync::mpsc::sync_channel(1);
-        runtime.spawn(supervise::supervise(Arc::clone(&shared), client, first));
+        runtime.spawn(supervise::supervise(Arc::clone(&shared), places, first));
         let opened = opened.recv().unwrap_or_else(|_| Err("closed".to_owned()));
         let broker = Self {
             shared,
@@ -226,6 +233,13 @@ impl<M: Mail> Shared<M> {
             let Some(shared) = shared.upgrade() else {
                 return;
             };
+            // The slot of its channel moved, or it was asked for.
+            if push.kind == PushKind::SUnsubscribe {
+                if let Some(Value::BulkString(channel)) = push.data.first() {
+                    shared.unsubscribed(channel);
+                }
+                return;
+            }
             let [Value::BulkString(channel), Value::BulkString(message)] = &push.data[..] else {
                 return;
             };

@@ -182,6 +182,10 @@ pub struct UpArgs {
     /// the state [default: redis where the state is on one].
     #[arg(long, env = "SSCHAT_BROKER", value_enum)]
     pub broker: Option<BrokerKind>,
+    /// The Redis or Redis Cluster by which they reach other hosts: URLs between commas [default: the
+    /// Redis that holds the state].
+    #[arg(long, env = "SSCHAT_BROKER_URL", hide_env_values = true)]
+    pub broker_url: Option<String>,
     /// Which part of the work this host does, where several share it. Needs the state on Redis,
     /// unless it is all.
     #[arg(long, env = "SSCHAT_ROLE", value_enum, default_value_t)]

@@ -2,6 +2,7 @@
 
 use super::ConfigError;
 use crate::cli::UpArgs;
+use crate::manifest::settings::HostRole;
 
 /// What was said of the app of those who name none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,13 +16,16 @@ pub struct DevSettings {
 impl DevSettings {
     /// # Errors
     ///
-    /// An address that others reach, or an empty key.
+    /// An address that others reach, a host that leaves work to others, or an empty key.
     pub(super) fn new(args: &UpArgs) -> Result<Option<Self>, ConfigError> {
         if !args.dev.dev_app {
             return Ok(None);
         }
         if !args.listen.ip().is_loopback() {
             return Err(ConfigError::DevApp(args.listen));
+        }
+        if args.role != HostRole::All {
+            return Err(ConfigError::DevRole);
         }
         if args.dev.dev_api_key.as_deref() == Some("") {
             let (name, reason) = ("--dev-api-key", "must not be empty".to_owned());

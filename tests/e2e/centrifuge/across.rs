@@ -65,7 +65,11 @@ async fn requests_of_a_session_may_come_to_any_host() {
 
 #[tokio::test]
 async fn a_backend_reaches_a_users_sessions_on_all_hosts() {
-    let shared = Shared::start();
+    reach(Shared::start()).await;
+    reach(Shared::clustered()).await;
+}
+
+async fn reach(shared: Shared) {
     let (a, b, c) = (
         shared.host().await,
         shared.host().await,
@@ -165,7 +169,11 @@ async fn what_a_host_did_not_do_is_not_said_to_be_done() {
 
 #[tokio::test]
 async fn who_comes_and_goes_is_told_on_all_hosts() {
-    let shared = Shared::start();
+    come_and_go(Shared::start()).await;
+    come_and_go(Shared::clustered()).await;
+}
+
+async fn come_and_go(shared: Shared) {
     let (a, b) = (shared.host().await, shared.host().await);
     let app = open_app(&a).await;
     let (mut ann, ann_is) = anybody(&a, &app, json!({"user": "ann"})).await;

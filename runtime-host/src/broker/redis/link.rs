@@ -1,58 +1,43 @@
-//! A pair of connections that live and die together: one for calls, one that listens.
+//! The connections to Redis, which live and die together: two to each primary.
+//!
+//! Where a primary of a cluster is lost, or a slot moved, all are made anew, and every room is read from where it was.
 
-use super::calls;
-use redis::aio::MultiplexedConnection;
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind,
-    RedisError, Value,
-};
+use super::node::{Hear, Node, Scripts};
+use super::places::{self, Places};
+use super::slots::Map;
+use futures::future::try_join_all;
+use redis::{Arg, Client, Cmd, RedisError, Value};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Calls between callers and a connection. Who comes when it is full waits.
-const BUFFERED: usize = 4_096;
-
-/// How long a connection may take to come about.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-
 /// How long Redis may take to answer anything. Longer, and it is taken for gone.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Codes of refusals after which another connection is made: it is not, or not yet, the
+/// Codes of refusals after which other connections are made: it is not, or not yet, the
 /// Redis to talk to, or it has forgotten the scripts.
-const MISPLACED: [&str; 4] = ["READONLY", "LOADING", "MASTERDOWN", "NOSCRIPT"];
+const MISPLACED: [&str; 8] = [
+    "READONLY",
+    "LOADING",
+    "MASTERDOWN",
+    "NOSCRIPT",
+    "MOVED",
+    "ASK",
+    "TRYAGAIN",
+    "CLUSTERDOWN",
+];
 
-/// What is done with what comes by the listening connection, in its order.
-pub(super) type Hear = Arc<dyn Fn(PushInfo) + Send + Sync>;
-
-/// The client for `url`; connects to nothing yet.
-pub(super) fn client(url: &str) -> Result<Client, String> {
-    let unusable = |error: RedisError| error.to_string();
-    let info = url.into_connection_info().map_err(unusable)?;
-    let settings = info
-        .redis_settings()
-        .clone()
-        .set_protocol(ProtocolVersion::RESP3)
-        .set_lib_name("sschat", env!("CARGO_PKG_VERSION"));
-    Client::open(info.set_redis_settings(settings)).map_err(unusable)
-}
-
-/// The names that Redis gives the scripts.
-pub(super) struct Scripts {
-    pub(super) publish: String,
-    pub(super) read: String,
-    pub(super) tell: String,
-    pub(super) users: String,
-}
-
-/// Two connections to the same Redis.
+/// Connections to the same Redis or cluster.
 pub(super) struct Link {
     /// Unlike that of every other link of this broker.
     pub(super) number: u64,
     pub(super) scripts: Scripts,
-    calls: MultiplexedConnection,
-    ear: MultiplexedConnection,
+    /// The first of them.
+    first: Node,
+    /// The others of a cluster.
+    others: Vec<Node>,
+    /// Which keeps what, where there are several.
+    map: Option<Map>,
     broken: watch::Sender<bool>,
 }
 
@@ -67,70 +52,86 @@ pub(super) enum Failed {
 impl Link {
     /// Connects and has Redis learn the scripts.
     pub(super) async fn open(
-        client: &Client,
+        places: &Places,
         number: u64,
         hear: Hear,
     ) -> Result<Arc<Self>, String> {
-        let (broken, _) = watch::channel(false);
-        let ended = broken.clone();
-        let ear = connect(client, move |push: PushInfo| {
-            if push.kind == PushKind::Disconnection {
-                ended.send_replace(true);
+        let mut failed = String::new();
+        for client in &places.0 {
+            match Self::open_at(client, number, &hear).await {
+                Ok(link) => return Ok(Arc::new(link)),
+                Err(reason) => failed = reason,
             }
-            hear(push);
-            Ok::<_, ()>(())
-        })
-        .await?;
-        let ended = broken.clone();
-        let mut calls = connect(client, move |push: PushInfo| {
-            if push.kind == PushKind::Disconnection {
-                ended.send_replace(true);
-            }
-            Ok::<_, ()>(())
-        })
-        .await?;
-        let scripts = Scripts {
-            publish: load(&mut calls, calls::PUBLISH).await?,
-            read: load(&mut calls, calls::READ).await?,
-            tell: load(&mut calls, calls::TELL).await?,
-            users: load(&mut calls, calls::USERS).await?,
-        };
-        Ok(Arc::new(Self {
-            number,
-            scripts,
-            calls,
-            ear,
-            broken,
-        }))
+        }
+        Err(failed)
     }
 
-    /// Runs one command.
+    async fn open_at(client: &Client, number: u64, hear: &Hear) -> Result<Self, String> {
+        let (broken, _) = watch::channel(false);
+        let first = Node::open(client, hear, &broken).await?;
+        let Some(slots) = first.slots().await else {
+            return Ok(Self {
+                number,
+                scripts: first.learn().await?,
+                first,
+                others: Vec::new(),
+                map: None,
+                broken,
+            });
+        };
+        drop(first);
+        let (broken, _) = watch::channel(false);
+        let map = Map::read(&slots, places::host(client))?;
+        let primaries = map.primaries.iter().map(async |(host, port)| {
+            let client = places::like(client, (host, *port))?;
+            let node = Node::open(&client, hear, &broken).await;
+            let node = node.map_err(|reason| format!("{host}:{port}: {reason}"))?;
+            let scripts = node.learn().await?;
+            Ok::<_, String>((node, scripts))
+        });
+        let mut nodes = try_join_all(primaries).await?.into_iter();
+        let (first, scripts) = nodes.next().ok_or("the cluster has no primary")?;
+        Ok(Self {
+            number,
+            scripts,
+            first,
+            others: nodes.map(|(node, _)| node).collect(),
+            map: Some(map),
+            broken,
+        })
+    }
+
+    /// The Redis that keeps a key; without one, that by which hosts meet.
+    fn node(&self, key: Option<&[u8]>) -> &Node {
+        let owner = self.map.as_ref().map_or(0, |map| map.owner(key));
+        let other = owner
+            .checked_sub(1)
+            .and_then(|index| self.others.get(index));
+        other.unwrap_or(&self.first)
+    }
+
+    /// Runs one command, where its key is.
     pub(super) async fn call(&self, command: &Cmd) -> Result<Value, Failed> {
-        let mut connection = self.calls.clone();
-        self.until_broken(command.query_async(&mut connection))
-            .await
+        let node = self.node(key_of(command));
+        self.until_broken(node.call(command)).await
     }
 
     /// Hears a channel from when this ends.
     pub(super) async fn hear(&self, how: &str, channel: &str) -> Result<(), Failed> {
         let mut command = redis::cmd(how);
         command.arg(channel);
-        let mut connection = self.ear.clone();
-        self.until_broken(command.query_async::<Value>(&mut connection))
-            .await
-            .map(|_| ())
+        // What is sent to a sharded channel stays where its slot is; what is sent to another is counted where it is sent.
+        let sharded = how != "SUBSCRIBE";
+        let node = self.node(sharded.then_some(channel.as_bytes()));
+        self.until_broken(node.hear(&command)).await.map(|_| ())
     }
 
     /// Ends once everything was heard that Redis had sent before. Fails where that takes
     /// longer than [`ANSWER_TIMEOUT`].
     pub(super) async fn prove(&self) -> Result<(), Failed> {
-        let (mut ear, mut calls) = (self.ear.clone(), self.calls.clone());
-        let ping = redis::cmd("PING");
-        let both = async {
-            ping.query_async::<Value>(&mut ear).await?;
-            ping.query_async::<Value>(&mut calls).await
-        };
-        match tokio::time::timeout(ANSWER_TIMEOUT, self.until_broken(both)).await {
+        let all = std::iter::once(&self.first).chain(&self.others);
+        let proving = self.until_broken(try_join_all(all.map(Node::prove)));
+        match tokio::time::timeout(ANSWER_TIMEOUT, proving).await {
             Ok(proven) => proven.map(|_| ()),
             Err(_) => {
                 self.break_off();
@@ -170,25 +171,38 @@ impl Link {
     }
 }
 
-async fn load(connection: &mut MultiplexedConnection, script: &str) -> Result<String, String> {
-    let mut command = redis::cmd("SCRIPT");
-    command.arg("LOAD").arg(script);
-    let loaded = command.query_async(connection).await;
-    loaded.map_err(|error| error.to_string())
+/// The key or sharded channel that says which Redis of a cluster a command is for.
+fn key_of(command: &Cmd) -> Option<&[u8]> {
+    let mut words = command.args_iter().filter_map(|word| match word {
+        Arg::Simple(word) => Some(word),
+        _ => None,
+    });
+    match words.next()? {
+        b"PUBLISH" => None,
+        // The script and the number of keys stand before the first.
+        b"EVALSHA" => words.nth(2),
+        _ => words.next(),
+    }
 }
 
-async fn connect(
-    client: &Client,
-    hear: impl Fn(PushInfo) -> Result<(), ()> + Send + Sync + 'static,
-) -> Result<MultiplexedConnection, String> {
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        // Pings find out sooner, and for all calls at once.
-        .set_response_timeout(None)
-        .set_pipeline_buffer_size(BUFFERED)
-        .set_push_sender(hear);
-    client
-        .get_multiplexed_async_connection_with_config(&config)
-        .await
-        .map_err(|error| error.to_string())
+#[cfg(test)]
+mod tests {
+    use super::key_of;
+
+    #[test]
+    fn a_command_goes_where_its_key_is() {
+        let of = |words: &[&str]| {
+            let mut command = redis::cmd(words[0]);
+            command.arg(&words[1..]);
+            key_of(&command).map(<[u8]>::to_vec)
+        };
+        assert_eq!(
+            of(&["EVALSHA", "abc", "2", "k", "l", "v"]),
+            Some(b"k".to_vec())
+        );
+        assert_eq!(of(&["DEL", "k", "l"]), Some(b"k".to_vec()));
+        assert_eq!(of(&["SPUBLISH", "room", "x"]), Some(b"room".to_vec()));
+        assert_eq!(of(&["PUBLISH", "all", "x"]), None);
+        assert_eq!(of(&["PING"]), None);
+    }
 }

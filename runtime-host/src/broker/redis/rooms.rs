@@ -326,16 +326,23 @@ impl<M: Mail> Shared<M> {
                 let Some(link) = link else { break };
                 // Who comes back meanwhile subscribes after this, over the same connection.
                 let _ = link.hear("SUNSUBSCRIBE", room.keys.channel()).await;
-                self.again(link, room);
+                self.again(link, room.keys.channel());
             }
         }
     }
 
+    /// Redis sends nothing more of a room. Where sessions hear it, it is subscribed to anew; where its slot moved, that
+    /// ends the link.
+    pub(super) fn unsubscribed(self: &Arc<Self>, channel: &[u8]) {
+        let link = self.link.borrow().clone();
+        if let (Some(link), Ok(channel)) = (link, std::str::from_utf8(channel)) {
+            self.again(&link, channel);
+        }
+    }
+
     /// Subscribes anew to a room that came back while it was let go.
-    fn again(self: &Arc<Self>, link: &Arc<Link>, room: &Room) {
-        let back = locked(&self.rooms.by_name)
-            .get(room.keys.channel())
-            .cloned();
+    fn again(self: &Arc<Self>, link: &Arc<Link>, room: &str) {
+        let back = locked(&self.rooms.by_name).get(room).cloned();
         if let Some(back) = back {
             locked(&back.state).link = 0;
             self.subscribe(link, &back);

@@ -2,8 +2,8 @@
 
 use super::Shared;
 use super::link::{ANSWER_TIMEOUT, Failed, Link};
+use super::places::Places;
 use crate::broker::Mail;
-use redis::Client;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
@@ -14,14 +14,14 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_s
 /// Keeps a link for as long as the runtime lasts. `first` hears how the first one went.
 pub(super) async fn supervise<M: Mail>(
     shared: Arc<Shared<M>>,
-    client: Client,
+    places: Places,
     first: SyncSender<Result<(), String>>,
 ) {
     let mut first = Some(first);
     let (mut number, mut wait) = (0, RETRY.0);
     loop {
         number += 1;
-        let opening = Link::open(&client, number, shared.ear());
+        let opening = Link::open(&places, number, shared.ear());
         let opened = match tokio::time::timeout(2 * ANSWER_TIMEOUT, opening).await {
             Ok(opened) => opened,
             Err(_) => Err("it does not answer".to_owned()),

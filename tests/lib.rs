@@ -22,6 +22,7 @@ pub mod raw;
 pub mod redis;
 pub mod rest;
 pub mod schema;
+pub mod sentinel;
 pub mod token;
 pub mod webhook;
 
@@ -35,4 +36,5 @@ pub use host::{Host, Options};
 pub use raw::{Frame, RawSocket};
 pub use redis::Redis;
 pub use rest::{Answer, Rest};
+pub use sentinel::Sentinel;
 pub use webhook::{EventStream, Receiver};

@@ -45,6 +45,7 @@ use crate::latency::Latency;
 use crate::{ChangeListener, Store, locked};
 use shared::Shared;
 use space::RedisSpace;
+use sschat_redis::Place;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
@@ -78,7 +79,7 @@ pub enum OpenError {
 /// Which Redis, and what of it is followed.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// `redis://` or, for TLS, `rediss://[user[:password]@]host[:port][/database]`.
+    /// As [`Place::read`] has it.
     pub url: String,
     /// What the keys begin with that decisions read. None begins with another. Redis tells
     /// of no others, and [`Store::get_many_blocking`] refuses them. Empty: all keys, which
@@ -97,8 +98,8 @@ impl RedisStore {
     /// Connects, proves the feed and says what went wrong where that does not succeed at
     /// once. Blocks meanwhile, at most some seconds.
     pub fn open(settings: &Settings) -> Result<Self, OpenError> {
-        let client = link::client(&settings.url)?;
-        let address = client.get_connection_info().addr().to_string();
+        let place = Place::read(&settings.url).map_err(OpenError::Url)?;
+        let address = place.to_string();
         let failed = |reason: String| OpenError::Redis {
             address: address.clone(),
             reason,
@@ -119,7 +120,7 @@ impl RedisStore {
         let shared = Arc::new(shared);
         runtime.spawn(writer::run(Arc::clone(&shared), queue));
         let (first, opened) = std::sync::mpsc::sync_channel(1);
-        runtime.spawn(feed::supervise(Arc::clone(&shared), client, first));
+        runtime.spawn(feed::supervise(Arc::clone(&shared), place, first));
         let opened = opened.recv().unwrap_or_else(|_| Err("closed".to_owned()));
         let store = Self {
             shared,

@@ -3,7 +3,7 @@
 //! Where a primary of a cluster is lost, or a slot moved, all are made anew, and every room is read from where it was.
 
 use super::node::{Hear, Node, Scripts};
-use super::places::{self, Places};
+use super::places::Places;
 use super::slots::Map;
 use futures::future::try_join_all;
 use redis::{Arg, Client, Cmd, RedisError, Value};
@@ -57,8 +57,15 @@ impl Link {
         hear: Hear,
     ) -> Result<Arc<Self>, String> {
         let mut failed = String::new();
-        for client in &places.0 {
-            match Self::open_at(client, number, &hear).await {
+        for place in &places.0 {
+            let client = match place.client().await {
+                Ok(client) => client,
+                Err(reason) => {
+                    failed = reason;
+                    continue;
+                }
+            };
+            match Self::open_at(&client, number, &hear).await {
                 Ok(link) => return Ok(Arc::new(link)),
                 Err(reason) => failed = reason,
             }
@@ -81,9 +88,9 @@ impl Link {
         };
         drop(first);
         let (broken, _) = watch::channel(false);
-        let map = Map::read(&slots, places::host(client))?;
+        let map = Map::read(&slots, sschat_redis::host(client))?;
         let primaries = map.primaries.iter().map(async |(host, port)| {
-            let client = places::like(client, (host, *port))?;
+            let client = sschat_redis::elsewhere(client, host, *port)?;
             let node = Node::open(&client, hear, &broken).await;
             let node = node.map_err(|reason| format!("{host}:{port}: {reason}"))?;
             let scripts = node.learn().await?;

@@ -4,7 +4,8 @@ use super::link::{Hear, Link, pulse};
 use super::shared::{SPACE, Shared};
 use super::{BEAT_INTERVAL, BEAT_PREFIX, LEASE};
 use crate::Change;
-use redis::{Client, PushInfo, PushKind, Value};
+use redis::{PushInfo, PushKind, Value};
+use sschat_redis::Place;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -21,7 +22,7 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_s
 /// Keeps a link for as long as the runtime lasts. `first` hears how the first one went.
 pub(super) async fn supervise(
     shared: Arc<Shared>,
-    client: Client,
+    place: Place,
     first: SyncSender<Result<(), String>>,
 ) {
     let mut first = Some(first);
@@ -30,7 +31,7 @@ pub(super) async fn supervise(
     loop {
         number += 1;
         let name = format!("{host}.{number}");
-        let ended = follow(&shared, &client, &name, &mut first).await;
+        let ended = follow(&shared, &place, &name, &mut first).await;
         if shared.is_closed() {
             return;
         }
@@ -71,13 +72,16 @@ enum Ended {
 /// Makes a link and lives with it to its end.
 async fn follow(
     shared: &Arc<Shared>,
-    client: &Client,
+    place: &Place,
     name: &str,
     first: &mut Option<SyncSender<Result<(), String>>>,
 ) -> Ended {
     let (heard, hearing) = watch::channel(0_u64);
     let hear = hear(Arc::clone(shared), pulse(name), heard);
-    let opening = Link::open(client, &shared.prefixes, name, hear);
+    let opening = async {
+        let client = place.client().await?;
+        Link::open(&client, &shared.prefixes, name, hear).await
+    };
     let link = match tokio::time::timeout(2 * GIVE_UP, opening).await {
         Ok(Ok(link)) => link,
         Ok(Err(reason)) => return Ended::Never(reason),

@@ -1,7 +1,8 @@
 //! What a Redis is like, for those who are about to rely on it.
 
-use super::{OpenError, link};
-use redis::{AsyncConnectionConfig, Client, InfoDict};
+use super::OpenError;
+use redis::{AsyncConnectionConfig, InfoDict};
+use sschat_redis::Place;
 use std::time::Duration;
 
 /// How long Redis may take to answer.
@@ -28,15 +29,15 @@ pub struct Inspection {
 /// # Errors
 /// Where it can't be asked.
 pub fn inspect(url: &str) -> Result<Inspection, OpenError> {
-    let client = link::client(url)?;
-    let address = client.get_connection_info().addr().to_string();
+    let place = Place::read(url).map_err(OpenError::Url)?;
+    let address = place.to_string();
     let failed = |reason: String| OpenError::Redis {
         address: address.clone(),
         reason,
     };
     let info = std::thread::scope(|scope| {
         // A thread of its own, for the caller's may serve a runtime already.
-        let asked = scope.spawn(|| ask(&client));
+        let asked = scope.spawn(|| ask(&place));
         let asked = asked.join();
         asked.unwrap_or_else(|_| Err("asking failed".to_owned()))
     });
@@ -44,7 +45,7 @@ pub fn inspect(url: &str) -> Result<Inspection, OpenError> {
     Ok(judge(address, |name| info.get(name)))
 }
 
-fn ask(client: &Client) -> Result<InfoDict, String> {
+fn ask(place: &Place) -> Result<InfoDict, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -52,15 +53,14 @@ fn ask(client: &Client) -> Result<InfoDict, String> {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(TIMEOUT))
         .set_response_timeout(Some(TIMEOUT));
-    let asked = async {
-        let mut connection = client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await?;
-        redis::cmd("INFO").query_async(&mut connection).await
-    };
-    runtime
-        .block_on(asked)
-        .map_err(|error: redis::RedisError| error.to_string())
+    let told = |error: redis::RedisError| error.to_string();
+    runtime.block_on(async {
+        let client = place.client().await?;
+        let connecting = client.get_multiplexed_async_connection_with_config(&config);
+        let mut connection = connecting.await.map_err(told)?;
+        let asked = redis::cmd("INFO").query_async(&mut connection).await;
+        asked.map_err(told)
+    })
 }
 
 fn judge(address: String, info: impl Fn(&str) -> Option<String>) -> Inspection {

@@ -3,11 +3,11 @@
 //! If either ends, both do: a tracking without its feed would be silent, and a feed without
 //! its tracking too.
 
-use super::{BEAT_PREFIX, OpenError};
+use super::BEAT_PREFIX;
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, FromRedisValue, IntoConnectionInfo, Pipeline,
-    ProtocolVersion, PushInfo, PushKind, RedisError, RedisResult, Value,
+    AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, PushInfo, PushKind, RedisError,
+    RedisResult, Value,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,18 +29,6 @@ const MISPLACED: [&str; 3] = ["READONLY", "LOADING", "MASTERDOWN"];
 
 /// What the feed says, or that it ended.
 pub(super) type Hear = Arc<dyn Fn(PushInfo) + Send + Sync>;
-
-/// The client for `url`; connects to nothing yet.
-pub(super) fn client(url: &str) -> Result<Client, OpenError> {
-    let unusable = |error: RedisError| OpenError::Url(error.to_string());
-    let info = url.into_connection_info().map_err(unusable)?;
-    let settings = info
-        .redis_settings()
-        .clone()
-        .set_protocol(ProtocolVersion::RESP3)
-        .set_lib_name("sschat", env!("CARGO_PKG_VERSION"));
-    Client::open(info.set_redis_settings(settings)).map_err(unusable)
-}
 
 /// Two connections to the same Redis.
 pub(super) struct Link {

@@ -14,8 +14,8 @@ impl Places {
         let mut parts: Vec<String> = Vec::new();
         for part in urls.split(',') {
             match parts.last_mut() {
-                // Another host of the same URL.
-                Some(url) if !part.contains("://") => {
+                // Another Sentinel of the same URL.
+                Some(url) if url.contains("+sentinel://") && !part.contains("://") => {
                     url.push(',');
                     url.push_str(part);
                 }

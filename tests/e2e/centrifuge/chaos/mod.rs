@@ -59,7 +59,7 @@ async fn through_all_faults_everybody_hears_all_once_and_in_order() {
         ends.calm.send_replace(false);
         hosts.begin(fault).await;
         match fault {
-            Fault::Redis => world.misses().await,
+            Fault::Redis => backend.is_refused(&hosts).await,
             _ => world.hears(fault.lasts()).await,
         }
         ends.calm.send_replace(true);
@@ -216,6 +216,13 @@ impl Backend {
             offsets.push(offset);
         }
         Ok(offsets)
+    }
+
+    /// Waits until nothing can be said.
+    async fn is_refused(&mut self, hosts: &Hosts) {
+        let host = hosts.living()[0];
+        let refused = async { while self.says(host).await.is_ok() {} };
+        within("the backend is refused", refused).await;
     }
 
     async fn call(&self, rest: &Rest, method: &str, body: Value) -> Result<Value, String> {

@@ -3,6 +3,7 @@
 mod across;
 mod bad_input;
 mod calls;
+mod chaos;
 mod dev_app;
 mod filters;
 mod keys;
@@ -18,6 +19,7 @@ mod streams;
 mod subscriptions;
 mod tokens;
 mod trace;
+mod wire;
 
 use serde_json::{Value, json};
 use sschat_tests::token::sign;

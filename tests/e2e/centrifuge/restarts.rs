@@ -1,22 +1,21 @@
 //! A room through forced disconnects, a reader that stalls, and hosts that are stopped, killed and started again: what
 //! everybody heard is written down and held against what was acknowledged and against the history.
 
-use super::{Client, PATH};
-use crate::centrifuge::trace::{Told, Trace};
-use futures::{SinkExt, StreamExt};
+use super::Client;
+use super::trace::{Told, Trace};
+use super::wire::Wire;
 use serde_json::{Value, json};
 use sschat_tests::token::sign;
 use sschat_tests::{App, Host, Options, within};
-use std::collections::VecDeque;
 use std::net::SocketAddr;
-use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Duration, MissedTickBehavior, interval};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
 
 /// How many publications are acknowledged before a host ends, and what ends it. `SSCHAT_TRACE_ROUNDS` repeats them.
 const ROUNDS: [(u64, &str); 4] = [(300, "TERM"), (300, "KILL"), (300, "KILL"), (300, "TERM")];
+
+/// So many publications no answer brings, by their bytes: half of `QUEUE`.
+const ANSWER: u64 = 125;
 
 const PUBLISHERS: u64 = 3;
 
@@ -53,84 +52,25 @@ struct World {
     room: String,
 }
 
-/// A connection that may end at any time.
-struct Wire {
-    socket: WebSocketStream<TcpStream>,
-    came: VecDeque<Value>,
-    last: u32,
-}
-
-impl Wire {
+impl World {
     /// Connects and logs in; the answer's subscription to the room. Nothing where the host goes away meanwhile.
     async fn open(
-        world: &World,
+        &self,
         address: SocketAddr,
         user: &str,
         (was, buffer): (Option<(&str, u64)>, Option<u32>),
-    ) -> Option<(Self, Value)> {
-        let tcp = TcpSocket::new_v4().unwrap();
-        if let Some(bytes) = buffer {
-            tcp.set_recv_buffer_size(bytes).unwrap();
-        }
-        let stream = within("a connection is made or refused", tcp.connect(address))
-            .await
-            .ok()?;
-        let url = format!("ws://{address}{PATH}?app={}", world.app.id);
-        let shaking = tokio_tungstenite::client_async(url, stream);
-        let (socket, _) = within("the handshake ends", shaking).await.ok()?;
-        let mut wire = Self {
-            socket,
-            came: VecDeque::new(),
-            last: 0,
-        };
-        let token = sign(&json!({"sub": user}), &world.app.secret);
+    ) -> Option<(Wire, Value)> {
+        let token = sign(&json!({"sub": user}), &self.app.secret);
         let subs = was.map(|(epoch, offset)| {
-            json!({&world.room: {"recover": true, "epoch": epoch, "offset": offset}})
+            json!({&self.room: {"recover": true, "epoch": epoch, "offset": offset}})
         });
-        let connect = json!({"connect": {"token": token, "subs": subs.unwrap_or(json!({}))}});
-        wire.send(connect).await?;
-        loop {
-            let mut line = wire.line().await?;
-            if line["id"] == 1 {
-                let sub = line["connect"]["subs"][&world.room].take();
-                assert!(sub["epoch"].is_string(), "{line}");
-                return Some((wire, sub));
-            }
-        }
+        let connect = json!({"token": token, "subs": subs.unwrap_or(json!({}))});
+        let (wire, mut line) = Wire::open(&self.app, address, connect, buffer).await?;
+        let sub = line["connect"]["subs"][&self.room].take();
+        assert!(sub["epoch"].is_string(), "{line}");
+        Some((wire, sub))
     }
 
-    async fn send(&mut self, mut command: Value) -> Option<()> {
-        self.last += 1;
-        command["id"] = self.last.into();
-        let sending = self.socket.send(Message::text(command.to_string()));
-        within("a command is sent", sending).await.ok()
-    }
-
-    /// The next line; nothing once the connection has ended.
-    async fn line(&mut self) -> Option<Value> {
-        loop {
-            if let Some(line) = self.came.pop_front() {
-                return Some(line);
-            }
-            match self.socket.next().await? {
-                Ok(Message::Text(text)) => {
-                    for line in text.lines() {
-                        match serde_json::from_str(line).unwrap() {
-                            ping if ping == json!({}) => {
-                                self.socket.send(Message::text("{}")).await.ok()?;
-                            }
-                            line => self.came.push_back(line),
-                        }
-                    }
-                }
-                Ok(Message::Ping(_) | Message::Pong(_)) => {}
-                _ => return None,
-            }
-        }
-    }
-}
-
-impl World {
     /// Where the host is, once it is not where it was found to be gone.
     async fn find(&self, gone: Option<SocketAddr>) -> Place {
         let mut places = self.place.clone();
@@ -154,7 +94,7 @@ impl World {
             let Some(address) = place.address else {
                 continue;
             };
-            let opened = Wire::open(&self, address, &user, (None, None)).await;
+            let opened = self.open(address, &user, (None, None)).await;
             let Some((mut wire, _)) = opened else {
                 continue;
             };
@@ -186,7 +126,7 @@ impl World {
     /// Hears until all is said, and leaves after each `leaves` publications to come back. `stalls`: stops reading now
     /// and then.
     async fn hear(mut self, user: String, (leaves, stalls): (usize, bool)) -> Trace {
-        let mut trace = Trace::default();
+        let mut trace = Trace::new(ANSWER);
         let (mut gone, mut kills) = (None, 0);
         loop {
             let place = self.find(gone).await;
@@ -196,7 +136,7 @@ impl World {
             let was = trace.position();
             let was = was.as_ref().map(|(epoch, offset)| (&**epoch, *offset));
             let buffer = stalls.then_some(8 << 10);
-            let opened = Wire::open(&self, address, &user, (was, buffer)).await;
+            let opened = self.open(address, &user, (was, buffer)).await;
             let Some((mut wire, sub)) = opened else {
                 gone = place.address;
                 continue;
@@ -248,7 +188,7 @@ impl World {
 }
 
 /// Everything that the room keeps: offsets and what was said.
-async fn kept(host: &Host, app: &App, room: &str, user: &str) -> Vec<Value> {
+pub(super) async fn kept(host: &Host, app: &App, room: &str, user: &str) -> Vec<Value> {
     let (mut client, connected) = Client::of(host, app, user).await;
     let epoch = connected["subs"][room]["epoch"].clone();
     let (mut all, mut since) = (Vec::new(), 0);

@@ -11,9 +11,6 @@ pub(super) enum Told {
     Recovered,
 }
 
-/// So many publications no answer brings, by their bytes: half of the test's `--queue-limit`.
-const ANSWER: u64 = 125;
-
 /// A stretch that the listener was promised to have heard without a gap.
 #[derive(Debug, Default)]
 struct Stretch {
@@ -29,8 +26,10 @@ impl Stretch {
 }
 
 /// Everything that one listener heard.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Trace {
+    /// So many publications no answer brings.
+    answer: u64,
     epoch: String,
     stretches: Vec<Stretch>,
     returns: u32,
@@ -39,6 +38,28 @@ pub(super) struct Trace {
 }
 
 impl Trace {
+    /// Nothing yet. A return that has to bring `answer` publications may be told that it can't recover.
+    pub(super) fn new(answer: u64) -> Self {
+        Self {
+            answer,
+            epoch: String::new(),
+            stretches: Vec::new(),
+            returns: 0,
+            recovered: 0,
+            refused: 0,
+        }
+    }
+
+    /// How often it came back, was recovered, and was told that it can't be.
+    pub(super) fn returns(&self) -> [u32; 3] {
+        [self.returns, self.recovered, self.refused]
+    }
+
+    /// How many publications it heard.
+    pub(super) fn heard(&self) -> usize {
+        self.stretches.iter().map(|it| it.heard.len()).sum()
+    }
+
     /// Where the listener is.
     pub(super) fn position(&self) -> Option<(String, u64)> {
         let stretch = self.stretches.last()?;
@@ -56,7 +77,7 @@ impl Trace {
             if subscription["recovered"] == true {
                 self.recovered += 1;
             } else {
-                let reason = excused || offset - top >= ANSWER;
+                let reason = excused || offset.saturating_sub(top) >= self.answer;
                 assert!(reason, "not recovered after {top}: {subscription}");
                 assert!(
                     publications.is_none_or(Vec::is_empty),
@@ -109,13 +130,13 @@ fn said(publication: &Value) -> (u64, u64) {
     (part(0), part(1))
 }
 
-/// Fails unless all of this can be true together. `confirmed`: offset, publisher and number of what was acknowledged.
-pub(super) fn check(
+/// Fails unless all of this can be true together; what was said, by offset. `confirmed`: offset, publisher and number
+/// of what was acknowledged.
+pub(super) fn consistent(
     traces: &[Trace],
     confirmed: &[(u64, u64, u64)],
     kept: &[Value],
-    publishers: u64,
-) {
+) -> BTreeMap<u64, (u64, u64)> {
     let kept: BTreeMap<u64, (u64, u64)> = kept
         .iter()
         .map(|it| (it["offset"].as_u64().unwrap(), said(it)))
@@ -123,16 +144,22 @@ pub(super) fn check(
     // The oldest are gone where the room said more than it keeps: 4 MiB.
     let oldest = kept.keys().next().copied().unwrap_or(u64::MAX);
     assert!(oldest == 1 || kept.len() > 1_500, "{} kept", kept.len());
-    for (offset, which, number) in confirmed.iter().filter(|(offset, ..)| *offset >= oldest) {
+    let mut last = BTreeMap::new();
+    for (offset, which, number) in confirmed {
+        let before = last.insert(*which, (*number, *offset));
+        let follows = before.is_none_or(|it| it.0 < *number && it.1 < *offset);
+        assert!(
+            follows,
+            "{which} said {number} at {offset} after {before:?}"
+        );
         let here = kept.get(offset);
-        assert_eq!(
-            here,
-            Some(&(*which, *number)),
+        assert!(
+            *offset < oldest || here == Some(&(*which, *number)),
             "acknowledged at {offset}, and lost"
         );
     }
     // Under one offset everybody heard the same. What was heard before a kill need not be kept.
-    let mut all = kept.clone();
+    let mut all = kept;
     for (offset, said) in traces
         .iter()
         .flat_map(|it| &it.stretches)
@@ -141,17 +168,9 @@ pub(super) fn check(
         let known = all.entry(*offset).or_insert(*said);
         assert_eq!(known, said, "two publications at {offset}");
     }
-    // Each was said once, and in its publisher's order.
-    for which in 0..publishers {
-        let numbers: Vec<u64> = all
-            .values()
-            .filter(|said| said.0 == which)
-            .map(|said| said.1)
-            .collect();
-        assert!(
-            numbers.is_sorted_by(|one, next| one < next),
-            "{which}: {numbers:?}"
-        );
+    let mut once = BTreeSet::new();
+    for (offset, said) in &all {
+        assert!(once.insert(said), "{said:?} again at {offset}");
     }
     for (listener, trace) in traces.iter().enumerate() {
         for stretch in &trace.stretches {
@@ -166,13 +185,34 @@ pub(super) fn check(
                 "listener {listener} was not told of {missing:?}"
             );
         }
+    }
+    all
+}
+
+/// The same for a room of one host that was stopped and killed; says what was heard.
+pub(super) fn check(
+    traces: &[Trace],
+    confirmed: &[(u64, u64, u64)],
+    kept: &[Value],
+    publishers: u64,
+) {
+    let all = consistent(traces, confirmed, kept);
+    // Each is in its publisher's order, also what was not acknowledged.
+    for which in 0..publishers {
+        let numbers: Vec<u64> = all
+            .values()
+            .filter(|said| said.0 == which)
+            .map(|said| said.1)
+            .collect();
+        assert!(
+            numbers.is_sorted_by(|one, next| one < next),
+            "{which}: {numbers:?}"
+        );
+    }
+    for (listener, trace) in traces.iter().enumerate() {
         println!(
             "listener {listener}: {} heard, back {} times, {} recovered, {} told that they can't be",
-            trace
-                .stretches
-                .iter()
-                .map(|it| it.heard.len())
-                .sum::<usize>(),
+            trace.heard(),
             trace.returns,
             trace.recovered,
             trace.refused
@@ -185,4 +225,78 @@ pub(super) fn check(
         traces[0].recovered > traces[0].refused,
         "a stop in order is recovered from"
     );
+}
+
+/// What the checker is to find.
+mod lies {
+    use super::{Told, Trace, consistent};
+    use serde_json::{Value, json};
+
+    fn publication(offset: u64) -> Value {
+        json!({"offset": offset, "data": [0, offset]})
+    }
+
+    /// What a listener hears who comes to an empty room.
+    fn heard(offsets: &[u64]) -> Trace {
+        let mut trace = Trace::new(u64::MAX);
+        let empty = json!({"recoverable": true, "positioned": true, "epoch": "e"});
+        trace.begin(&empty, false);
+        for offset in offsets {
+            trace.take(&publication(*offset), Told::Live);
+        }
+        trace
+    }
+
+    /// Holds it against a history of three, all of them acknowledged.
+    fn judge(trace: Trace) {
+        let kept: Vec<Value> = (1..=3).map(publication).collect();
+        let confirmed: Vec<_> = (1..=3).map(|offset| (offset, 0, offset)).collect();
+        consistent(&[trace], &confirmed, &kept);
+    }
+
+    #[test]
+    fn the_truth_passes() {
+        judge(heard(&[1, 2, 3]));
+    }
+
+    #[test]
+    #[should_panic(expected = "was not told of [2]")]
+    fn a_loss_is_found() {
+        judge(heard(&[1, 3]));
+    }
+
+    #[test]
+    #[should_panic(expected = "twice or out of order")]
+    fn a_duplicate_is_found() {
+        judge(heard(&[1, 2, 2, 3]));
+    }
+
+    #[test]
+    #[should_panic(expected = "twice or out of order")]
+    fn a_reordering_is_found() {
+        judge(heard(&[2, 1, 3]));
+    }
+
+    #[test]
+    #[should_panic(expected = "again at 4")]
+    fn what_is_published_twice_is_found() {
+        let mut trace = heard(&[1, 2, 3]);
+        trace.take(&json!({"offset": 4, "data": [0, 3]}), Told::Live);
+        judge(trace);
+    }
+
+    #[test]
+    #[should_panic(expected = "acknowledged at 4, and lost")]
+    fn what_was_acknowledged_and_lost_is_found() {
+        let kept: Vec<Value> = (1..=3).map(publication).collect();
+        consistent(&[heard(&[1, 2, 3])], &[(4, 0, 4)], &kept);
+    }
+
+    #[test]
+    #[should_panic(expected = "not recovered after 3")]
+    fn a_recovery_that_is_refused_for_no_reason_is_found() {
+        let again = json!({"recoverable": true, "positioned": true, "epoch": "e", "offset": 4,
+            "was_recovering": true});
+        heard(&[1, 2, 3]).begin(&again, false);
+    }
 }

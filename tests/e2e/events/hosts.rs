@@ -44,7 +44,10 @@ async fn each_host_tells_of_its_own_sessions() {
         speaker.say(&room, number).await;
         listener.expect_message(number, by, &room).await;
         let published = hook.event().await;
-        assert_eq!(told(&[published.clone()]), [("published", r, by)]);
+        assert_eq!(
+            told(std::slice::from_ref(&published)),
+            [("published", r, by)]
+        );
         assert_eq!(
             (&published["data"], &published["offset"]),
             (&json!(number), &json!(number))

@@ -100,9 +100,11 @@ async fn join(client: TcpStream, target: SocketAddr, mut state: watch::Receiver<
         (client.into_split(), server.into_split());
     let there = carry(from_client, to_server, state.clone(), Way::There);
     let back = carry(from_server, to_client, state.clone(), Way::Back);
+    // What is kept does not pass when a reset and a release are seen at once.
     tokio::select! {
-        _ = async { tokio::join!(there, back) } => {}
+        biased;
         _ = state.wait_for(|state| state.resets != born) => {}
+        _ = async { tokio::join!(there, back) } => {}
     }
 }
 

@@ -14,23 +14,27 @@ pub(super) const HOSTS: usize = 3;
 pub(super) enum Fault {
     /// A host is killed, and later started again.
     Kill(usize),
-    /// A host stands still.
+    /// A host stands still for a moment.
     Stop(usize),
+    /// For longer than its lease: the others take it for dead.
+    Freeze(usize),
     /// What a host says does not come to Redis.
     Mute(usize),
     /// What Redis says does not come to a host.
     Deaf(usize),
-    /// Neither, for longer than the lease of a host.
+    /// Neither, for longer than the lease of a host; what was on its way is lost.
     Apart(usize),
     /// A host's connections to Redis end.
     Reset(usize),
     /// Redis is killed, and started again.
     Redis,
+    /// Redis is, and a host with it.
+    Both(usize),
 }
 
 impl Fault {
     /// All that happens, in this order.
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Kill(0),
         Self::Mute(1),
         Self::Stop(2),
@@ -38,15 +42,17 @@ impl Fault {
         Self::Redis,
         Self::Apart(1),
         Self::Reset(2),
-        Self::Kill(2),
+        Self::Freeze(0),
+        Self::Both(2),
     ];
 
-    /// How many publications are acknowledged elsewhere meanwhile.
-    pub(super) fn lasts(self) -> u64 {
+    /// For how many seconds' publications of two hosts' members it lasts. The faults of Redis last until it is missed.
+    pub(super) fn lasts(self) -> usize {
         match self {
-            Self::Redis | Self::Reset(_) => 0,
-            Self::Apart(_) => 500,
-            _ => 150,
+            Self::Redis | Self::Both(_) | Self::Reset(_) => 0,
+            Self::Kill(_) | Self::Stop(_) => 1,
+            Self::Mute(_) | Self::Deaf(_) => 4,
+            Self::Apart(_) | Self::Freeze(_) => 11,
         }
     }
 }
@@ -93,6 +99,11 @@ impl Hosts {
         self.hosts[which] = Some(host);
     }
 
+    async fn kill(&mut self, which: usize) {
+        self.serves(which, None);
+        self.hosts[which].take().expect("it runs").kill().await;
+    }
+
     fn serves(&self, which: usize, address: Option<SocketAddr>) {
         self.places.send_modify(|places| places[which] = address);
     }
@@ -115,11 +126,8 @@ impl Hosts {
     /// Lets it happen.
     pub(super) async fn begin(&mut self, fault: Fault) {
         match fault {
-            Fault::Kill(which) => {
-                self.serves(which, None);
-                self.hosts[which].take().expect("it runs").kill().await;
-            }
-            Fault::Stop(which) => {
+            Fault::Kill(which) => self.kill(which).await,
+            Fault::Stop(which) | Fault::Freeze(which) => {
                 self.serves(which, None);
                 self.host(which).signal("STOP").await;
             }
@@ -128,6 +136,10 @@ impl Hosts {
             Fault::Apart(which) => self.relays[which].hold(&[Way::There, Way::Back]),
             Fault::Reset(which) => self.relays[which].reset(),
             Fault::Redis => block_in_place(|| self.redis.kill()),
+            Fault::Both(which) => {
+                block_in_place(|| self.redis.kill());
+                self.kill(which).await;
+            }
         }
     }
 
@@ -135,15 +147,21 @@ impl Hosts {
     pub(super) async fn end(&mut self, fault: Fault) {
         match fault {
             Fault::Kill(which) => self.launch(which).await,
-            Fault::Stop(which) => {
+            Fault::Stop(which) | Fault::Freeze(which) => {
                 self.host(which).signal("CONT").await;
                 self.serves(which, Some(self.host(which).address()));
             }
-            Fault::Mute(which) | Fault::Deaf(which) | Fault::Apart(which) => {
+            Fault::Mute(which) | Fault::Deaf(which) => self.relays[which].release(),
+            Fault::Apart(which) => {
+                self.relays[which].reset();
                 self.relays[which].release();
             }
             Fault::Reset(_) => {}
             Fault::Redis => block_in_place(|| self.redis.restart()),
+            Fault::Both(which) => {
+                block_in_place(|| self.redis.restart());
+                self.launch(which).await;
+            }
         }
     }
 }

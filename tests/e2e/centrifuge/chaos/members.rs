@@ -17,7 +17,7 @@ use tokio::time::{Duration, MissedTickBehavior, interval, timeout};
 const SPEAKERS: usize = 3;
 
 /// What all of them say together, in publications a second.
-const RATE: usize = 60;
+const RATE: usize = 120;
 
 /// Between attempts to connect.
 const RETRY: Duration = Duration::from_millis(250);
@@ -78,8 +78,9 @@ impl World {
         (Arc::new(world), Ends { calm, over })
     }
 
-    /// Waits until so many more publications were acknowledged.
-    pub(super) async fn hears(&self, count: u64) {
+    /// Waits until as much more was acknowledged as the members of two hosts say in so many seconds.
+    pub(super) async fn hears_for(&self, seconds: usize) {
+        let count = (seconds * RATE * 2 / 3) as u64;
         let mut acknowledged = self.acknowledged.subscribe();
         let until = *acknowledged.borrow() + count;
         let waiting = acknowledged.wait_for(|it| *it >= until);

@@ -132,6 +132,14 @@ pub enum Unread {
     History(#[from] HistoryError),
 }
 
+impl Unread {
+    /// Whether it may be read soon.
+    pub fn passes(&self) -> bool {
+        use HistoryError::{Busy, Closed, Unavailable};
+        matches!(self, Self::History(Busy | Closed | Unavailable(_)))
+    }
+}
+
 /// What reading history comes to, on any executor.
 pub type Reading<T> = BoxFuture<'static, Result<T, Unread>>;
 

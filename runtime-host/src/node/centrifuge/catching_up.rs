@@ -16,6 +16,7 @@ use crate::node::publish::Taken;
 use crate::node::{Command, Heard, Sessions};
 use crate::policy::memo::Watcher;
 use crate::socket::Turn;
+use sschat_protocol::centrifuge::{Disconnect, Failure};
 use std::sync::Arc;
 
 impl Sessions {
@@ -210,6 +211,9 @@ impl Sessions {
             let mut open = client.catching_up.iter();
             // A newer grant is on its way otherwise, and begins this anew.
             if welcome.admission.epoch >= held && open.all(CatchUp::is_read) {
+                if client.catching_up.iter().any(CatchUp::is_in_vain) {
+                    return self.disconnect(key, &Disconnect::SERVER_ERROR, turn);
+                }
                 self.welcome(key, turn);
             }
             return;
@@ -220,6 +224,12 @@ impl Sessions {
         let mut budget = self.node.settings.recovery_bytes;
         while let Some(catch_up) = self.take_caught_up(key, CatchUp::is_read) {
             let (heard, purpose) = (catch_up.heard.clone(), catch_up.purpose.clone());
+            if catch_up.is_in_vain() {
+                if self.caught_nothing(key, &heard.channel, &purpose, turn) {
+                    continue;
+                }
+                return;
+            }
             let caught = catch_up.caught(&mut budget);
             match purpose {
                 Purpose::Subscribe(asked) => {
@@ -235,6 +245,28 @@ impl Sessions {
         }
         self.answer_history(key, turn);
         self.answer_call(key, turn);
+    }
+
+    /// The history of a channel can't be read just now: the client tries again, where it may. Whether it is still there.
+    fn caught_nothing(
+        &mut self,
+        key: ConnectionKey,
+        channel: &Channel,
+        purpose: &Purpose,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let Purpose::Subscribe(asked) = purpose else {
+            channel.left(self.shard);
+            self.disconnect(key, &Disconnect::SERVER_ERROR, turn);
+            return false;
+        };
+        self.stays_away(key, channel);
+        let id = asked.id;
+        self.say(key, turn, |session, _, _, out| {
+            session.refused(id, &Failure::INTERNAL, out);
+        });
+        self.go_on_after(key, Until::Answer, turn);
+        self.is_client(key)
     }
 
     /// Answers those who were in doubt before.

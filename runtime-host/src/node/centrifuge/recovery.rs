@@ -191,6 +191,11 @@ impl CatchUp {
         self.read.is_some()
     }
 
+    /// Whether the history can't be read just now. Who was let in without a position could never recover.
+    pub(super) fn is_in_vain(&self) -> bool {
+        matches!(&self.read, Some(Err(unread)) if unread.passes())
+    }
+
     /// What the client is told. `budget`: the bytes that it may be given, of which this takes its part.
     pub(super) fn caught(self, budget: &mut usize) -> Caught {
         let was_recovering = self.claim.is_some();

@@ -189,7 +189,7 @@ impl Sessions {
     }
 
     /// A client does not hear a channel after all that it was about to.
-    fn stays_away(&mut self, key: ConnectionKey, channel: &Channel) {
+    pub(super) fn stays_away(&mut self, key: ConnectionKey, channel: &Channel) {
         channel.left(self.shard);
         self.forget_joining(key, channel);
     }

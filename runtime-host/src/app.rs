@@ -112,6 +112,7 @@ impl App {
             commits: stores.commit_latencies(),
             history: counted,
             events: Arc::clone(&events),
+            broker: Arc::clone(&broker),
         };
         let server = Server::new(Parts {
             routes: mount::routes(manifest, &mounts),

@@ -66,6 +66,10 @@ pub struct Standing {
     pub version: String,
     /// For how many seconds it runs.
     pub uptime: u64,
+    /// How long what it says to all hosts takes to come back to it, or since when it has been awaited in vain: in
+    /// microseconds. Nothing where hosts hear nothing of each other.
+    #[serde(default)]
+    pub lag: Option<u64>,
     /// The tenant's sessions.
     pub sessions: usize,
     /// Users with a session.

@@ -1,5 +1,6 @@
 //! What `/metrics` tells, gathered from the parts of the host when it is asked for.
 
+use crate::broker::Broker;
 use crate::events::Events;
 use crate::http::metrics::Figures;
 use crate::metrics::history::HistoryFigures;
@@ -22,6 +23,7 @@ pub(super) struct Sources {
     pub(super) commits: Vec<(String, Arc<Latency>)>,
     pub(super) history: Arc<HistoryFigures>,
     pub(super) events: Arc<Events>,
+    pub(super) broker: Arc<dyn Broker>,
 }
 
 impl Sources {
@@ -38,6 +40,10 @@ impl Sources {
             self.store(text);
             self.history.write(text);
             self.events(text);
+            let help = "How long what is said to all hosts takes to come back, or has been awaited \
+                        in vain; 0 for one that is alone.";
+            text.gauge("sschat_broker_lag_seconds", help)
+                .value(self.broker.lag().unwrap_or_default().as_secs_f64());
             usage(text, started);
         })
     }

@@ -66,10 +66,12 @@ impl RoomBackend {
     /// How much of a tenant is here, and which rooms whose names fit the pattern.
     pub(super) fn standing_here(&self, tenant: &str, pattern: Option<&str>) -> Standing {
         let (users, sessions) = self.broker.population(tenant);
+        let lag = self.broker.lag();
         let mut standing = Standing {
             host: self.post.host().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime: self.started.elapsed().as_secs(),
+            lag: lag.map(|lag| u64::try_from(lag.as_micros()).unwrap_or(u64::MAX)),
             sessions,
             users,
             ..Standing::default()

@@ -23,6 +23,7 @@ pub use sschat_history::{
 use futures::future::BoxFuture;
 use sschat_history::{HistoryError, PublishError};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What is to be published.
 #[derive(Debug, Clone, Copy)]
@@ -249,6 +250,12 @@ pub trait Broker: Send + Sync + 'static {
 
     /// The other hosts, where there may be any.
     fn peers(&self) -> Option<Arc<dyn peers::Peers>> {
+        None
+    }
+
+    /// How long what this host says to all hosts takes to come back to it, or since when it has been awaited in vain.
+    /// Nothing where there are no others.
+    fn lag(&self) -> Option<Duration> {
         None
     }
 

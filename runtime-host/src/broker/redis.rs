@@ -30,6 +30,7 @@ mod node;
 mod outgoing;
 mod places;
 mod presence;
+mod pulse;
 mod record;
 mod removal;
 mod rooms;
@@ -104,6 +105,7 @@ struct Shared<M: Mail> {
     link: watch::Sender<Option<Arc<Link>>>,
     rooms: Rooms,
     presence: Presence,
+    pulse: pulse::Pulse,
     asking: Asking,
     visits: Visits,
     /// Bytes that wait for Redis.
@@ -151,6 +153,7 @@ impl<M: Mail> RedisBroker<M> {
             link: watch::Sender::default(),
             rooms: Rooms::default(),
             presence: Presence::default(),
+            pulse: pulse::Pulse::default(),
             asking: Asking::default(),
             visits,
             queued: AtomicUsize::new(0),

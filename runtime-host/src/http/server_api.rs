@@ -245,6 +245,7 @@ impl<'a> Caller<'a> {
                 "num_subs": host.subscriptions,
                 "num_channels": host.rooms,
                 "uptime": host.uptime,
+                "lag": host.lag.map(|lag| lag as f64 / 1e6),
             })
         };
         let nodes: Vec<Value> = standing.iter().map(node).collect();

@@ -111,6 +111,9 @@ async fn reach(shared: Shared) {
         for name in ["num_clients", "num_users", "num_subs", "num_channels"] {
             assert_eq!(count(name), [0, 1, 1], "{name}: {nodes}");
         }
+        let lags = nodes.as_array().unwrap().iter();
+        let lags: Vec<f64> = lags.map(|node| node["lag"].as_f64().unwrap()).collect();
+        assert!(lags.iter().all(|it| (0.0..5.0).contains(it)), "{nodes}");
     }
     let stats = two.ask(json!({"presence_stats": channel})).await;
     assert_eq!(

@@ -81,6 +81,7 @@ async fn rooms_users_and_members_are_managed() {
         "rooms          0",
         "users          1",
         "HOST ",
+        " LAG ",
         env!("CARGO_PKG_VERSION"),
     ] {
         assert!(status.contains(line), "{line}: {status}");
@@ -88,6 +89,8 @@ async fn rooms_users_and_members_are_managed() {
     let status = terminal.run(&["status", "--json"]).await.json();
     assert_eq!(status["key"]["users"], 1, "{status}");
     assert_eq!(status["key"]["hosts"].as_array().map(Vec::len), Some(1));
+    // There is nobody to be behind.
+    assert!(status["key"]["hosts"][0]["lag"].is_null(), "{status}");
 }
 
 #[tokio::test]

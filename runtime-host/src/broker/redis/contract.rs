@@ -14,7 +14,7 @@ use futures::future::BoxFuture;
 use sschat_history::{HistoryError, PAYLOAD_LIMIT, PublishError, TEXT_LIMIT};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 impl<M: Mail> RedisBroker<M> {
     /// Whether the publication may be put in line.
@@ -144,6 +144,10 @@ impl<M: Mail> Broker for RedisBroker<M> {
 
     fn population(&self, tenant: &str) -> (usize, usize) {
         self.shared.presence.population(tenant)
+    }
+
+    fn lag(&self) -> Option<Duration> {
+        Some(self.shared.pulse.lag())
     }
 
     fn is_listened(&self) -> bool {

@@ -25,7 +25,7 @@ pub const LEASE: Duration = Duration::from_secs(10);
 const BEAT: Duration = Duration::from_secs(2);
 
 /// How often the connection is proven and silence is looked for.
-const PROOF: Duration = Duration::from_millis(500);
+pub(super) const PROOF: Duration = Duration::from_millis(500);
 
 /// The silence after which a host is gone: so much less than the lease as it may take to
 /// notice.
@@ -195,6 +195,7 @@ impl<M: Mail> Shared<M> {
                 _ = proof.tick() => {
                     let asked = Instant::now();
                     link.prove().await?;
+                    self.pulse.proven(asked);
                     let gone = {
                         let mut inner = locked(&self.presence.inner);
                         let gone = inner.mirror.expire(asked, SILENCE);

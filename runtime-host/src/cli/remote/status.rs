@@ -64,16 +64,24 @@ pub(super) fn run(args: &StatusArgs) -> anyhow::Result<()> {
 
 /// The hosts, a line each, as far as they concern the key.
 fn shown_hosts(hosts: &[Value]) -> String {
-    const FIELDS: [&str; 6] = [
-        "uid",
-        "version",
-        "uptime",
-        "num_clients",
-        "num_users",
-        "num_channels",
+    let headings = [
+        "HOST", "VERSION", "SECONDS", "LAG", "SESSIONS", "USERS", "ROOMS",
     ];
-    let headings = ["HOST", "VERSION", "SECONDS", "SESSIONS", "USERS", "ROOMS"];
-    let row = |host: &Value| FIELDS.map(|name| said(&host[name])).to_vec();
+    let row = |host: &Value| {
+        let of = |name: &str| said(&host[name]);
+        // The host alone has nobody to be behind.
+        let lag = host["lag"].as_f64();
+        let lag = lag.map_or_else(|| "-".to_owned(), |lag| format!("{:.1} ms", lag * 1e3));
+        vec![
+            of("uid"),
+            of("version"),
+            of("uptime"),
+            lag,
+            of("num_clients"),
+            of("num_users"),
+            of("num_channels"),
+        ]
+    };
     let rows: Vec<Vec<String>> = hosts.iter().map(row).collect();
     table(&headings, &rows)
 }

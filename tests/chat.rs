@@ -6,6 +6,7 @@ use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -13,6 +14,11 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 /// The path of the seed's protocol.
 pub const POLLING: &str = "/websocket/polling";
+
+/// What a connection goes through.
+pub trait Wire: AsyncRead + AsyncWrite + std::fmt::Debug + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + std::fmt::Debug + Unpin + Send> Wire for T {}
 
 /// How a connection ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +35,7 @@ const SHOWN: usize = 12;
 /// One open connection.
 #[derive(Debug)]
 pub struct Chat {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<Box<dyn Wire>>,
     last: VecDeque<String>,
 }
 
@@ -70,19 +76,26 @@ impl Chat {
         path: &str,
         headers: &[(&str, &str)],
     ) -> Result<Self, u16> {
-        let mut request = format!("ws://{address}{path}")
-            .into_client_request()
+        let stream = within("connect", TcpStream::connect(address))
+            .await
             .unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self::over(Box::new(stream), &format!("ws://{address}{path}"), headers).await
+    }
+
+    /// The same over a connection that is there already.
+    pub async fn over(
+        stream: Box<dyn Wire>,
+        url: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Self, u16> {
+        let mut request = url.into_client_request().unwrap();
         for (name, value) in headers {
             let name = http::HeaderName::from_bytes(name.as_bytes()).unwrap();
             request
                 .headers_mut()
                 .insert(name, http::HeaderValue::from_str(value).unwrap());
         }
-        let stream = within("connect", TcpStream::connect(address))
-            .await
-            .unwrap();
-        stream.set_nodelay(true).unwrap();
         match within(
             "the handshake",
             tokio_tungstenite::client_async(request, stream),
@@ -94,7 +107,7 @@ impl Chat {
                 last: VecDeque::new(),
             }),
             Err(Error::Http(response)) => Err(response.status().as_u16()),
-            Err(error) => panic!("{path}: {error}"),
+            Err(error) => panic!("{url}: {error}"),
         }
     }
 
@@ -275,7 +288,7 @@ impl Chat {
     }
 
     /// The socket, for those who need more.
-    pub fn socket(&mut self) -> &mut WebSocketStream<TcpStream> {
+    pub fn socket(&mut self) -> &mut WebSocketStream<Box<dyn Wire>> {
         &mut self.socket
     }
 }

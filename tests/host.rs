@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{Notify, oneshot};
 
 /// What precedes the port in the line that says where the host listens.
-const BANNER: &str = "http://127.0.0.1:";
+const BANNERS: [&str; 2] = ["http://127.0.0.1:", "https://127.0.0.1:"];
 
 /// How a host is to be started.
 #[derive(Debug, Default)]
@@ -23,6 +23,7 @@ pub struct Options {
     arguments: Vec<OsString>,
     environment: Vec<(String, String)>,
     before: Option<String>,
+    program: Option<PathBuf>,
 }
 
 impl Options {
@@ -35,6 +36,17 @@ impl Options {
     pub fn arg(mut self, argument: impl Into<OsString>) -> Self {
         self.arguments.push(argument.into());
         self
+    }
+
+    /// Runs another program, in an empty folder and with the application that it carries.
+    pub fn program(mut self, program: impl Into<PathBuf>) -> Self {
+        self.program = Some(program.into());
+        self
+    }
+
+    /// Adds arguments after `up`.
+    pub fn args(self, arguments: &[&str]) -> Self {
+        arguments.iter().fold(self, |it, argument| it.arg(argument))
     }
 
     /// Sets an environment variable.
@@ -69,7 +81,7 @@ impl Options {
 
     fn command(&self, fresh: &Path) -> Command {
         let mut command = match &self.before {
-            None => Command::new(binary()),
+            None => Command::new(self.program.clone().unwrap_or_else(binary)),
             Some(script) => {
                 let mut shell = Command::new("sh");
                 let script = format!("{script} && exec \"$0\" \"$@\"");
@@ -77,10 +89,14 @@ impl Options {
                 shell
             }
         };
+        command.arg("up");
+        match &self.program {
+            None => command
+                .arg("--from")
+                .arg(self.from.clone().unwrap_or_else(repository)),
+            Some(_) => command.current_dir(fresh),
+        };
         command
-            .arg("up")
-            .arg("--from")
-            .arg(self.from.clone().unwrap_or_else(repository))
             .arg("--listen")
             .arg(self.listen.as_deref().unwrap_or("127.0.0.1:0"))
             .arg("--state-dir")
@@ -140,7 +156,7 @@ impl Output {
 }
 
 fn listening(line: &str) -> Option<SocketAddr> {
-    let (_, rest) = line.split_once(BANNER)?;
+    let (_, rest) = BANNERS.iter().find_map(|it| line.split_once(it))?;
     let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
     format!("127.0.0.1:{port}").parse().ok()
 }

@@ -11,6 +11,7 @@
 pub mod app;
 pub mod body;
 pub mod browser;
+pub mod certificates;
 pub mod chat;
 pub mod cluster;
 pub mod command;
@@ -29,6 +30,7 @@ pub mod webhook;
 
 pub use app::App;
 pub use body::Body;
+pub use certificates::Certificates;
 pub use chat::Chat;
 pub use cluster::Cluster;
 pub use command::Terminal;

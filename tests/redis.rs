@@ -4,6 +4,7 @@
 //!
 //! Everything here blocks: it is local, and a test that waits for Redis has nothing else to do.
 
+use crate::certificates::Certificates;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -21,14 +22,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How many ports are tried: another process may take one that was free a moment ago.
 const PORTS: usize = 8;
 
-/// Makes an authority `ca.pem`, and a certificate for `localhost` that it vouches for.
-const CERTIFY: &str = "set -e
-key='-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes'
-openssl req -x509 $key -days 2 -keyout ca.key -out ca.pem -subj '/CN=Test authority'
-openssl req $key -keyout key.pem -out request.pem -subj '/CN=localhost'
-echo 'subjectAltName=DNS:localhost' > names
-openssl x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out cert.pem";
-
 /// A running Redis. Dropping it kills it.
 #[derive(Debug)]
 pub struct Redis {
@@ -36,7 +29,7 @@ pub struct Redis {
     port: u16,
     arguments: Vec<String>,
     /// The certificates, where it speaks TLS and nothing else.
-    tls: Option<TempDir>,
+    tls: Option<Certificates>,
     /// `None` while it is down.
     child: Option<Child>,
 }
@@ -60,20 +53,10 @@ impl Redis {
 
     /// Starts an empty Redis that speaks TLS alone.
     pub fn start_tls() -> Self {
-        let certificates = TempDir::new().unwrap();
-        let made = Command::new("sh")
-            .args(["-c", CERTIFY])
-            .current_dir(certificates.path())
-            .output()
-            .unwrap();
-        assert!(
-            made.status.success(),
-            "openssl makes certificates: {made:?}"
-        );
-        Self::start_on(&[], Some(certificates))
+        Self::start_on(&[], Some(Certificates::new()))
     }
 
-    fn start_on(arguments: &[&str], tls: Option<TempDir>) -> Self {
+    fn start_on(arguments: &[&str], tls: Option<Certificates>) -> Self {
         let mut redis = Self {
             folder: TempDir::new().unwrap(),
             port: 0,
@@ -101,7 +84,7 @@ impl Redis {
     /// The certificate of the authority that vouches for a Redis with TLS.
     pub fn authority(&self) -> PathBuf {
         let tls = self.tls.as_ref().expect("it speaks TLS");
-        tls.path().join("ca.pem")
+        tls.authority()
     }
 
     /// The port that it listens on.
@@ -198,9 +181,9 @@ impl Redis {
                     "--tls-auth-clients",
                     "no",
                 ])
-                .args(["--tls-cert-file".into(), tls.path().join("cert.pem")])
-                .args(["--tls-key-file".into(), tls.path().join("key.pem")])
-                .args(["--tls-ca-cert-file".into(), tls.path().join("ca.pem")]),
+                .args(["--tls-cert-file".into(), tls.cert()])
+                .args(["--tls-key-file".into(), tls.key()])
+                .args(["--tls-ca-cert-file".into(), tls.authority()]),
         };
         let mut child = command
             .args(["--bind", "127.0.0.1"])

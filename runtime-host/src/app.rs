@@ -36,7 +36,6 @@ use anyhow::{Context, bail};
 use doors::{Door, SideDoor};
 use join::{Joined, join};
 use sschat_history::History;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -157,20 +156,24 @@ impl App {
     }
 
     /// What is printed once the host listens.
-    pub fn banner(&self, address: SocketAddr) -> String {
+    pub fn banner(&self, bound: &Bound) -> String {
         use std::fmt::Write;
+        let (address, s) = (bound.address(), if bound.is_secure() { "s" } else { "" });
         let mut banner = format!(
-            "{} is served by sschat {}\n\n  Page       http://{address}/\n",
+            "{} is served by sschat {}\n\n  Page       http{s}://{address}/\n",
             self.name,
             env!("CARGO_PKG_VERSION"),
         );
         if self.server.has_sessions() {
-            let _ = writeln!(banner, "  WebSocket  ws://{address}/websocket/polling");
-            let _ = writeln!(banner, "  SDKs       ws://{address}/connection/websocket");
+            let _ = writeln!(banner, "  WebSocket  ws{s}://{address}/websocket/polling");
+            let _ = writeln!(
+                banner,
+                "  SDKs       ws{s}://{address}/connection/websocket"
+            );
         }
         for (component, routes) in self.server.routes() {
             for route in routes {
-                let _ = writeln!(banner, "  {component:<10} http://{address}{route}");
+                let _ = writeln!(banner, "  {component:<10} http{s}://{address}{route}");
             }
         }
         banner.push_str(&self.dev_app);

@@ -10,8 +10,9 @@ pub use dev::DevSettings;
 pub use error::ConfigError;
 
 use crate::cli::UpArgs;
-use crate::http;
+use crate::http::tls::TlsFiles;
 use crate::http::upgrade::Origins;
+use crate::http::{self, Proxies};
 use crate::manifest::Settings;
 use crate::manifest::settings::{BrokerKind, HistoryKind, HostRole};
 use crate::manifest::variables::Values;
@@ -55,6 +56,8 @@ const CONNECTIONS: usize = 16_384;
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// The certificate of TLS, where it is spoken.
+    pub tls: Option<TlsFiles>,
     /// Where to serve metrics alone, if anywhere.
     pub metrics_listen: Option<SocketAddr>,
     /// For the database and compiled code.
@@ -172,6 +175,7 @@ impl Config {
         };
         Ok(Self {
             listen: args.listen,
+            tls: tls(args)?,
             metrics_listen: args.metrics_listen,
             state_dir: args.runtime.state_dir.clone(),
             http: http_limits(args, settings, socket.message_limit),
@@ -202,6 +206,21 @@ impl Config {
     }
 }
 
+fn tls(args: &UpArgs) -> Result<Option<TlsFiles>, ConfigError> {
+    match (&args.tls_cert, &args.tls_key) {
+        (Some(cert), Some(key)) => Ok(Some(TlsFiles {
+            cert: cert.clone(),
+            key: key.clone(),
+        })),
+        (None, None) => Ok(None),
+        // On the command line clap says so.
+        _ => Err(ConfigError::Setting {
+            name: "--tls-cert",
+            reason: "needs --tls-key, and that needs it".to_owned(),
+        }),
+    }
+}
+
 fn http_limits(args: &UpArgs, settings: &Settings, message: usize) -> http::Limits {
     let body = args.body_limit.or(settings.body_limit);
     let head = args.handshake_timeout.or(settings.handshake_timeout);
@@ -209,6 +228,10 @@ fn http_limits(args: &UpArgs, settings: &Settings, message: usize) -> http::Limi
         connections: CONNECTIONS,
         message,
         body: body.unwrap_or(BODY_LIMIT),
+        proxies: Proxies {
+            protocol: args.proxy_protocol,
+            trusted: args.trusted_proxy.clone(),
+        },
         head: head.unwrap_or(Duration::from_secs(10)),
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use sschat_tests::host::repository;
-use sschat_tests::within;
+use sschat_tests::{Host, Options, Rest, Terminal, within};
 use std::path::PathBuf;
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -17,7 +17,7 @@ fn read(path: &str) -> String {
 
 /// The options that `sschat up` has.
 async fn options() -> String {
-    let (status, help) = sschat_tests::Host::run(&["up", "--help"]).await;
+    let (status, help) = Host::run(&["up", "--help"]).await;
     assert!(status.success());
     help
 }
@@ -99,6 +99,30 @@ async fn only_options_that_exist_are_set() {
             assert!(help.contains(word), "{file} sets {word}");
         }
     }
+}
+
+/// The file that is shipped is what the binary prints, and a host that is started with it serves.
+#[tokio::test]
+async fn the_configuration_file_has_every_key_and_is_taken() {
+    let terminal = Terminal::default();
+    let example = terminal.run(&["config", "example"]).await.ok();
+    assert_eq!(example, read("sschat.toml"));
+    let file = terminal.file("sschat.toml", &example);
+    let host = Host::start(Options::new().args(&["--config", &file])).await;
+    drop(host);
+    let text = "drain = \"1s\"\nhistory = \"memory\"\n[variables]\nregistration = \"closed\"\n";
+    let file = terminal.file("own.toml", text);
+    let host = Host::start(Options::new().env("SSCHAT_CONFIG", &file)).await;
+    host.says("in memory").await;
+    let rest = Rest::new(host.address());
+    let refused = rest.send("POST", "/api/register", &[], "").await;
+    refused.expect_error(403, "registration_closed");
+    let typo = terminal.file("typo.toml", "histroy = \"memory\"\n");
+    let (status, said) = Host::refused(Options::new().args(&["--config", &typo])).await;
+    assert_eq!(status.code(), Some(2), "{said}");
+    assert!(said.contains("did you mean \"history\"?"), "{said}");
+    let checked = terminal.run(&["check", "--config", &typo]).await;
+    checked.refused(2, &["typo.toml: ", "did you mean \"history\"?"]);
 }
 
 #[test]

@@ -31,7 +31,7 @@ impl Adopt for Door {
                 token: None,
             },
         };
-        self.0.adopt(upgraded.stream, upgraded.read, opening);
+        self.0.adopt(upgraded.plug, upgraded.read, opening);
     }
 }
 

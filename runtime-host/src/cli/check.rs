@@ -5,9 +5,10 @@
 //! and whether it exports what its role needs. A Redis is asked what it is like, and what may
 //! cost data there is said as a warning. Opens no store and writes nothing.
 
-use super::{CheckArgs, Cli, Command};
+use super::{CheckArgs, Command};
 use crate::app::{NO_AUTHORITY, broker_kind, describe_broker, describe_history};
 use crate::config::Config;
+use crate::digest::sha256;
 use crate::http::router::Router;
 use crate::manifest::runtime::{RuntimeConfig, StoreConfig};
 use crate::manifest::variables::Values;
@@ -19,16 +20,22 @@ use crate::wasm::authority::AuthorityPool;
 use crate::wasm::engine::{EngineSettings, Engines};
 use crate::wasm::rest::{RestComponent, RestLimits, Stores};
 use anyhow::bail;
-use clap::Parser;
+use std::ffi::OsString;
+use std::path::PathBuf;
 
 pub(super) fn run(args: &CheckArgs) -> anyhow::Result<()> {
-    let manifest = Manifest::read(&args.source.from)?;
+    let manifest = super::pack::manifest(&args.source, &args.runtime.state_dir)?;
     let findings = Check::new(&manifest, args).findings();
     for finding in &findings {
         eprintln!("{finding}");
     }
     match findings.len() {
         0 => {
+            for (name, component) in &manifest.components {
+                // It was read a moment ago.
+                let bytes = std::fs::read(&component.source)?;
+                stdout::say(&format!("sha256:{}  {name}\n", sha256(&bytes)));
+            }
             stdout::say(&format!("{}: in order\n", manifest.file.display()));
             Ok(())
         }
@@ -40,6 +47,7 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<()> {
 /// What is known so far, and what was found to be wrong.
 struct Check<'a> {
     manifest: &'a Manifest,
+    config: Option<PathBuf>,
     runtime: Option<RuntimeConfig>,
     values: Option<Values>,
     findings: Vec<String>,
@@ -54,6 +62,7 @@ impl<'a> Check<'a> {
         let values = Values::resolve(manifest, &args.runtime.variables, environment);
         Self {
             manifest,
+            config: args.runtime.config.clone(),
             runtime: keep(runtime, &mut findings),
             values: keep(values, &mut findings),
             findings,
@@ -86,7 +95,11 @@ impl<'a> Check<'a> {
 
     /// The settings of the manifest with the options that `up` has by itself.
     fn settings(&mut self) {
-        if let Ok(cli) = Cli::try_parse_from(["sschat", "up"])
+        let mut line = vec![OsString::from("sschat"), "up".into()];
+        if let Some(file) = &self.config {
+            line.extend(["--config".into(), file.into()]);
+        }
+        if let Ok(cli) = super::file::parse(line)
             && let Command::Up(args) = cli.command
         {
             let config = Config::new(&args, &self.manifest.settings);

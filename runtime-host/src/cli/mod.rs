@@ -8,7 +8,9 @@ mod check;
 mod descriptors;
 mod dev;
 mod explain;
+mod file;
 mod log;
+mod pack;
 pub mod remote;
 mod shell;
 mod up;
@@ -16,6 +18,7 @@ mod up;
 pub use build::BuildError;
 pub use dev::DevArgs;
 pub use explain::ExplainArgs;
+pub use pack::{PackArgs, UnpackArgs};
 pub use remote::{Failure, HostArgs, Remote};
 pub use shell::{CompletionsArgs, ManArgs};
 
@@ -24,8 +27,9 @@ use crate::manifest::settings::{BrokerKind, HistoryKind, HostRole, parse_duratio
 use crate::wasm::policy::compile_in_child;
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -48,6 +52,10 @@ pub enum Command {
     Build(SourceArgs),
     /// Say whether manifest, components and configuration are in order.
     Check(CheckArgs),
+    /// Write this program anew with the application in it: one file to copy.
+    Pack(PackArgs),
+    /// Write the application that this program carries to a folder.
+    Unpack(UnpackArgs),
     /// Measure a running host.
     Bench(Bench),
     /// Say how a decision of a running host comes about.
@@ -70,17 +78,25 @@ pub enum Command {
 /// The command that the host runs to compile an uploaded policy.
 pub(crate) const COMPILE: &str = "compile-policy";
 
+/// The manifest, unless another is named.
+const MANIFEST: &str = "spin.toml";
+
 /// Where the application is.
 #[derive(Debug, Clone, Args)]
 pub struct SourceArgs {
-    /// The manifest, or the folder that holds `spin.toml`.
-    #[arg(long, short = 'f', env = "SSCHAT_FROM", default_value = "spin.toml")]
+    /// The manifest, or the folder that holds `spin.toml`. Where none is named and none is in this folder, the
+    /// application that the program carries (`sschat pack`).
+    #[arg(long, short = 'f', env = "SSCHAT_FROM", default_value = MANIFEST)]
     pub from: PathBuf,
 }
 
 /// What surrounds the application.
 #[derive(Debug, Clone, Args)]
 pub struct RuntimeArgs {
+    /// A file of options (TOML): every option of `up` is a key without its dashes, and `[variables]` are the
+    /// manifest's. The command line and the environment go before it. `sschat config example` prints one with all keys.
+    #[arg(long, env = "SSCHAT_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Spin's runtime configuration file: which store stands behind a label.
     #[arg(long, env = "SSCHAT_RUNTIME_CONFIG_FILE")]
     pub runtime_config_file: Option<PathBuf>,
@@ -121,6 +137,20 @@ pub struct UpArgs {
     /// The address to listen on.
     #[arg(long, env = "SSCHAT_LISTEN", default_value = "127.0.0.1:3000")]
     pub listen: SocketAddr,
+    /// The certificate chain in PEM, the host's own first: everybody on --listen speaks TLS then. It is looked at
+    /// every few seconds, and a new one is taken without a restart.
+    #[arg(long, env = "SSCHAT_TLS_CERT", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's private key in PEM.
+    #[arg(long, env = "SSCHAT_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Take the client's address from the PROXY protocol (version 1 or 2), with which every connection on --listen
+    /// begins then. For proxies that pass on bytes.
+    #[arg(long, env = "SSCHAT_PROXY_PROTOCOL", value_parser = BoolishValueParser::new())]
+    pub proxy_protocol: bool,
+    /// A proxy, or a network of them (10.0.0.0/8), whose X-Forwarded-For names the client. Repeatable.
+    #[arg(long, env = "SSCHAT_TRUSTED_PROXY", value_delimiter = ',', value_parser = parse_net)]
+    pub trusted_proxy: Vec<IpNet>,
     /// The address to serve /metrics on, and nothing else. Without it programs on this
     /// machine find /metrics at --listen, unless they come through a proxy.
     #[arg(long, env = "SSCHAT_METRICS_LISTEN")]
@@ -234,10 +264,13 @@ pub enum LogFormat {
 
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let cli = file::parse(std::env::args_os().collect());
+    let outcome = match cli.unwrap_or_else(|error| error.exit()).command {
         Command::Up(args) => up::run(&args),
         Command::Build(args) => build::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Pack(args) => pack::pack(&args),
+        Command::Unpack(args) => pack::unpack(&args),
         Command::Bench(bench) => bench.run(),
         Command::Explain(args) => explain::run(&args),
         Command::Remote(remote) => remote.run(),
@@ -258,6 +291,13 @@ pub fn run() -> ExitCode {
             failure.map_or(ExitCode::FAILURE, |it| ExitCode::from(it.exit_code()))
         }
     }
+}
+
+fn parse_net(text: &str) -> Result<IpNet, String> {
+    let alone = text.parse::<IpAddr>().map(IpNet::from);
+    alone
+        .or_else(|_| text.parse())
+        .map_err(|_| "write an address, or a network such as 10.0.0.0/8".to_owned())
 }
 
 fn parse_pair(text: &str) -> Result<(String, String), String> {

@@ -1,10 +1,10 @@
 //! `sschat up`: serves the application until a signal ends it.
 
-use super::{UpArgs, build, descriptors, log};
+use super::{UpArgs, build, descriptors, log, pack};
 use crate::app::App;
 use crate::config::Config;
 use crate::http::Bound;
-use crate::manifest::Manifest;
+use crate::http::tls::Tls;
 use crate::manifest::variables::Values;
 use crate::stdout;
 use anyhow::Context;
@@ -18,7 +18,7 @@ pub(super) fn run(args: &UpArgs) -> anyhow::Result<()> {
     let started = Instant::now();
     log::start(args.log_format);
     descriptors::raise();
-    let manifest = Manifest::read(&args.source.from)?;
+    let manifest = pack::manifest(&args.source, &args.runtime.state_dir)?;
     let config = Config::new(args, &manifest.settings)?;
     let mut variables = args.runtime.variables.clone();
     if config.dev_app.is_some() && manifest.variables.contains_key(SHORT_SECRETS) {
@@ -37,7 +37,12 @@ pub(super) fn run(args: &UpArgs) -> anyhow::Result<()> {
     let served = runtime.block_on(async {
         // Listening first finds a taken port before any work is done. Clients that come
         // early wait in the backlog.
-        let bound = Bound::new(config.listen)?;
+        let mut bound = Bound::new(config.listen)?;
+        if let Some(files) = &config.tls {
+            let tls = Tls::new(files.clone())?;
+            tokio::spawn(tls.clone().follow());
+            bound = bound.with_tls(tls);
+        }
         let metrics = config.metrics_listen.map(Bound::for_metrics).transpose();
         let metrics = metrics.context("--metrics-listen")?;
         let app = App::build(&manifest, &config, &args.runtime, &values).await?;
@@ -55,7 +60,7 @@ async fn serve(
     started: Instant,
 ) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("cannot receive signals")?;
-    stdout::say(&format!("{}\n", app.banner(bound.address())));
+    stdout::say(&format!("{}\n", app.banner(&bound)));
     if let Some(metrics) = metrics {
         stdout::say(&format!(
             "  Metrics    http://{}/metrics\n\n",

@@ -135,6 +135,7 @@ fn failed(failure: &CallFailure) -> Response<Body> {
 /// What Spin tells a component about a request beside the request itself.
 pub(super) struct Facts {
     headers: Vec<(HeaderName, HeaderValue)>,
+    secure: bool,
 }
 
 const FULL_URL: HeaderName = HeaderName::from_static("spin-full-url");
@@ -164,7 +165,8 @@ pub(super) fn facts<T, B>(
         }
     };
     add(PATH_INFO, &found.trailing);
-    add(FULL_URL, &format!("http://{host}{path}"));
+    let scheme = if remote.secure { "https" } else { "http" };
+    add(FULL_URL, &format!("{scheme}://{host}{path}"));
     add(MATCHED_ROUTE, found.based);
     add(RAW_COMPONENT_ROUTE, found.raw);
     add(COMPONENT_ROUTE, found.prefix);
@@ -179,7 +181,10 @@ pub(super) fn facts<T, B>(
     }
     headers.push((BASE_PATH, HeaderValue::from_static("/")));
     headers.push((CLIENT_ADDR, remote.header.clone()));
-    Facts { headers }
+    Facts {
+        headers,
+        secure: remote.secure,
+    }
 }
 
 impl Facts {
@@ -190,7 +195,10 @@ impl Facts {
             None => Authority::from_static("localhost"),
         };
         let mut uri = std::mem::take(request.uri_mut()).into_parts();
-        uri.scheme = Some(Scheme::HTTP);
+        uri.scheme = Some(match self.secure {
+            true => Scheme::HTTPS,
+            false => Scheme::HTTP,
+        });
         uri.authority = Some(authority);
         *request.uri_mut() = Uri::from_parts(uri)?;
         let headers = request.headers_mut();

@@ -1,32 +1,18 @@
-//! Accepting connections, serving HTTP/1.1 on them, and ending in order.
+//! Accepting connections, and ending in order.
 
-use super::body::Body;
-use super::takeover::{Takeover, Wanted};
-use super::{Remote, Server};
-use http::{HeaderValue, StatusCode};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::{HttpService, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use std::convert::Infallible;
-use std::future::poll_fn;
+use super::Server;
+use super::serve::Accepted;
+use super::tls::Tls;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::{Semaphore, watch};
 
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: u32 = 4_096;
-
-/// Bytes of a request's head.
-const HEAD_LIMIT: usize = 32 << 10;
-
-/// Header fields of a request.
-const HEADERS_LIMIT: usize = 100;
 
 /// Connections at once on a listener for metrics: some scrapers, and somebody who looks.
 const METRICS_CONNECTIONS: usize = 16;
@@ -61,11 +47,12 @@ pub struct Bound {
     listener: TcpListener,
     address: SocketAddr,
     door: Door,
+    tls: Option<Tls>,
 }
 
 /// What is behind a listener.
 #[derive(Debug, Clone, Copy)]
-enum Door {
+pub(super) enum Door {
     Everything,
     MetricsAlone,
 }
@@ -93,6 +80,7 @@ impl Bound {
             listener,
             address,
             door: Door::Everything,
+            tls: None,
         })
     }
 
@@ -103,6 +91,20 @@ impl Bound {
             door: Door::MetricsAlone,
             ..bound
         })
+    }
+
+    /// Speaks TLS with everybody.
+    #[must_use]
+    pub fn with_tls(self, tls: Tls) -> Self {
+        Self {
+            tls: Some(tls),
+            ..self
+        }
+    }
+
+    /// Whether it speaks TLS.
+    pub fn is_secure(&self) -> bool {
+        self.tls.is_some()
     }
 
     /// Where it listens.
@@ -122,6 +124,10 @@ impl Bound {
             Door::Everything => server.limits.connections,
             Door::MetricsAlone => METRICS_CONNECTIONS,
         };
+        if let Some(tls) = &self.tls {
+            // One listener speaks it, once.
+            let _ = server.certificate.set(tls.clone());
+        }
         let places = Arc::new(Semaphore::new(limit));
         let (draining, drained) = watch::channel(false);
         let accept = self.accept(&server, &places, &drained);
@@ -154,9 +160,19 @@ impl Bound {
             };
             match self.listener.accept().await {
                 Ok((stream, remote)) => {
-                    let server = (server.clone(), self.door);
-                    let connection = serve(server, stream, remote, place, drained.clone());
-                    tokio::spawn(connection);
+                    let connection = Accepted {
+                        server: server.clone(),
+                        door: self.door,
+                        tls: self.tls.clone(),
+                        address: remote,
+                        drained: drained.clone(),
+                    };
+                    tokio::spawn(async move {
+                        if let Err(error) = connection.serve(stream).await {
+                            tracing::debug!(%error, "a connection ended early");
+                        }
+                        drop(place);
+                    });
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -165,102 +181,4 @@ impl Bound {
             }
         }
     }
-}
-
-/// Serves one connection until it ends or is handed over.
-async fn serve(
-    (server, door): (Arc<Server>, Door),
-    stream: TcpStream,
-    address: SocketAddr,
-    place: OwnedSemaphorePermit,
-    drained: watch::Receiver<bool>,
-) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "the connection is gone already");
-        return;
-    }
-    let Ok(header) = HeaderValue::try_from(address.to_string()) else {
-        return;
-    };
-    let remote = Arc::new(Remote {
-        address,
-        header,
-        wanted: Wanted::default(),
-        cut: Arc::default(),
-    });
-    let head = server.limits.head;
-    let (counting, asked) = (server.clone(), remote.clone());
-    let service = service_fn(move |request| {
-        let (server, remote) = (server.clone(), asked.clone());
-        async move {
-            let response = match door {
-                Door::Everything => server.answer(request, &remote).await,
-                Door::MetricsAlone => server.only_metrics(&request),
-            };
-            server.count(response.status());
-            Ok::<_, Infallible>(response)
-        }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(head)
-        .max_headers(HEADERS_LIMIT)
-        .max_buf_size(HEAD_LIMIT)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    let (end, connection) = until_end(connection, &remote, drained).await;
-    match end {
-        End::Wanted(takeover) => {
-            counting.count(StatusCode::OK);
-            if let Some(parts) = connection.into_parts() {
-                takeover.begin(parts.io.into_inner()).await;
-            }
-        }
-        End::Over(Err(error)) => tracing::debug!(%error, "a connection ended early"),
-        End::Over(Ok(())) => {}
-    }
-    drop(place);
-}
-
-/// A connection, served by `S`.
-type Connection<S> = http1::UpgradeableConnection<TokioIo<TcpStream>, S>;
-
-/// How a connection ends for HTTP.
-enum End {
-    Over(hyper::Result<()>),
-    Wanted(Takeover),
-}
-
-/// Drives a connection until it ends, is cut, or a request wants its socket.
-async fn until_end<S>(
-    mut connection: Connection<S>,
-    remote: &Remote,
-    mut drained: watch::Receiver<bool>,
-) -> (End, Connection<S>)
-where
-    S: HttpService<Incoming, ResBody = Body, Error = Infallible>,
-{
-    let mut draining = pin!(async {
-        // An error means that the sender is gone, and then the host is ending too.
-        let _ = drained.wait_for(|drained| *drained).await;
-    });
-    let mut told = false;
-    let end = poll_fn(|cx| {
-        if !told && draining.as_mut().poll(cx).is_ready() {
-            told = true;
-            Pin::new(&mut connection).graceful_shutdown();
-        }
-        match Pin::new(&mut connection).poll(cx) {
-            Poll::Ready(outcome) => Poll::Ready(End::Over(outcome)),
-            Poll::Pending => match remote.wanted.take() {
-                Some(takeover) => Poll::Ready(End::Wanted(takeover)),
-                None => Poll::Pending,
-            },
-        }
-    });
-    let end = tokio::select! {
-        end = end => end,
-        () = remote.cut.notified() => End::Over(Ok(())),
-    };
-    (end, connection)
 }

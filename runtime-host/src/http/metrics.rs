@@ -5,6 +5,7 @@
 //! ([`super::Bound::for_metrics`]) it is for whoever reaches that.
 
 use super::body::Body;
+use super::tls::Tls;
 use super::{Remote, Server, refuse_method, reply};
 use crate::metrics::Counter;
 use crate::metrics::text::{CONTENT_TYPE, Text};
@@ -103,6 +104,9 @@ impl Server {
     }
 
     fn write_figures(&self, text: &mut Text) {
+        let help = "Until when the certificate in use holds, in seconds since 1970; 0 without TLS.";
+        text.gauge("sschat_tls_certificate_expiry_timestamp_seconds", help)
+            .value(self.certificate.get().map_or(0, Tls::until));
         let mut metric = text.counter("sschat_http_requests_total", "HTTP answers, by class.");
         for (class, counter) in CLASSES.iter().zip(&self.statuses.0) {
             metric.sample(&[("status", class)], counter.total());

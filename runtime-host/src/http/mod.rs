@@ -13,17 +13,22 @@ mod forward;
 mod inbound;
 mod listener;
 pub mod metrics;
+mod origin;
 pub mod policies;
 mod reply;
 pub mod rooms;
 pub mod router;
+mod serve;
 mod server_api;
 pub mod streams;
 mod sweep;
 mod takeover;
+pub mod tls;
 pub mod upgrade;
+mod wire;
 
 pub use listener::{Bound, ListenError};
+pub use origin::Proxies;
 
 use crate::wasm::rest::RestComponent;
 use body::Body;
@@ -36,10 +41,11 @@ use rooms::{Asked, Deletion};
 use router::{RouteError, Router};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use streams::{Relay, Route, Streams};
 use takeover::Wanted;
+use tls::Tls;
 use tokio::sync::Notify;
 use upgrade::{Adopt, Endpoint, Origins, Upgrades};
 
@@ -52,6 +58,8 @@ pub struct Limits {
     pub message: usize,
     /// The most bytes of a request's body.
     pub body: u64,
+    /// Proxies that are believed.
+    pub proxies: Proxies,
     /// How long a request's head may take, then the first 64 KiB of its body and each
     /// further, and how long a connection may rest between two requests.
     pub head: Duration,
@@ -127,6 +135,8 @@ pub struct Server {
     policies: policies::Counter,
     figures: metrics::Figures,
     local_metrics: bool,
+    /// What the common listener speaks TLS with.
+    certificate: OnceLock<Tls>,
     statuses: metrics::Statuses,
     backend: Arc<dyn rooms::Backend>,
     feed: Arc<dyn events::Feed>,
@@ -164,6 +174,7 @@ impl Server {
             policies: policies::Counter::new(parts.desk),
             figures: parts.figures,
             local_metrics: parts.local_metrics,
+            certificate: OnceLock::new(),
             statuses: metrics::Statuses::default(),
             backend: parts.backend,
             feed: parts.feed,
@@ -253,7 +264,8 @@ impl Server {
             if !self.sockets && route != Route::Emulation {
                 return reply::wrong_role(NO_SESSIONS);
             }
-            let (address, wanted) = (remote.address, &remote.wanted);
+            let wanted = (request.version() < Version::HTTP_2).then_some(&*remote.wanted);
+            let address = remote.address;
             return self.streams.answer(route, request, address, wanted).await;
         }
         builtin::page(&request).unwrap_or_else(reply::not_found)
@@ -304,7 +316,9 @@ pub(crate) struct Remote {
     /// The address as a header's value, made once for all requests of the connection.
     header: http::HeaderValue,
     /// Whether a request wants the socket itself.
-    wanted: Wanted,
+    wanted: Arc<Wanted>,
+    /// Whether the connection is by TLS.
+    secure: bool,
     /// Ends the connection, whatever it is doing.
     cut: Arc<Notify>,
 }

@@ -99,13 +99,13 @@ impl Streams {
         }
     }
 
-    /// Answers a request. Where it begins a session there is no answer: its socket is `wanted` elsewhere.
+    /// Answers a request. Where it begins a session there is no answer: its socket is `wanted` elsewhere, if it can be.
     pub(super) async fn answer(
         &self,
         route: Route,
         request: Request<Incoming>,
         remote: SocketAddr,
-        wanted: &Wanted,
+        wanted: Option<&Wanted>,
     ) -> Response<Body> {
         let Some(allowed) = Allowed::of(request.headers(), &self.origins) else {
             return refused();
@@ -118,10 +118,16 @@ impl Streams {
             Route::Stream | Route::Events => {
                 match self.begin(route, request, remote, &allowed).await {
                     Err(refusal) => refusal,
-                    Ok(takeover) => {
-                        wanted.leave(takeover);
-                        std::future::pending().await
-                    }
+                    Ok(takeover) => match wanted {
+                        Some(wanted) => {
+                            wanted.leave(takeover);
+                            std::future::pending().await
+                        }
+                        None => takeover.pipe().unwrap_or_else(|error| {
+                            tracing::warn!(%error, "a stream could not be begun");
+                            reply::overloaded()
+                        }),
+                    },
                 }
             }
         };

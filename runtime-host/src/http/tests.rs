@@ -152,6 +152,7 @@ fn start(debug_endpoints: bool, readiness: Result<(), String>) -> Running {
             connections: 8,
             body: 1_024,
             message: 256,
+            proxies: Proxies::default(),
             head: HEAD_TIMEOUT,
         },
         origins: Origins::default(),
@@ -269,13 +270,13 @@ async fn an_upgrade_hands_over_the_socket_and_what_was_read() {
     assert!(answer.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{answer}");
 
     // The plain socket works in both directions.
-    upgraded.stream.set_nonblocking(false).unwrap();
-    upgraded.stream.write_all(b"out").unwrap();
+    upgraded.plug.0.set_nonblocking(false).unwrap();
+    upgraded.plug.0.write_all(b"out").unwrap();
     let mut bytes = [0; 3];
     stream.read_exact(&mut bytes).await.unwrap();
     assert_eq!(&bytes, b"out");
     stream.write_all(b"in!").await.unwrap();
-    upgraded.stream.read_exact(&mut bytes).unwrap();
+    upgraded.plug.0.read_exact(&mut bytes).unwrap();
     assert_eq!(&bytes, b"in!");
 }
 

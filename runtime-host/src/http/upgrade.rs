@@ -5,6 +5,7 @@
 
 use super::body::Body;
 use super::reply;
+use super::wire::Unplug;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
@@ -16,6 +17,7 @@ use sschat_protocol::websocket::handshake::{self, HandshakeError};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 /// The longest app id that is handed on, in bytes; an id has 36.
 const APP_LIMIT: usize = 64;
@@ -39,14 +41,15 @@ pub enum Endpoint {
     Echo,
 }
 
+pub use super::wire::Plug;
 pub use sschat_protocol::centrifuge;
 pub use sschat_protocol::seed::Format;
 
 /// A connection after its handshake.
 #[derive(Debug)]
 pub struct Upgraded {
-    /// The socket, in non-blocking mode, with TCP_NODELAY.
-    pub stream: std::net::TcpStream,
+    /// The socket, in non-blocking mode, with TCP_NODELAY; and its TLS session, where it has one.
+    pub plug: Plug,
     /// What the client sent behind its handshake.
     pub read: Bytes,
     /// What it speaks.
@@ -247,9 +250,9 @@ impl Upgrades {
         let upgrade = hyper::upgrade::on(&mut request);
         let adopt = self.adopt.clone();
         tokio::spawn(async move {
-            if let Some((stream, read)) = take_socket(upgrade).await {
+            if let Some((plug, read)) = take_socket(upgrade).await {
                 adopt.adopt(Upgraded {
-                    stream,
+                    plug,
                     read,
                     endpoint,
                     deflate,
@@ -313,7 +316,7 @@ fn refused(error: HandshakeError) -> Response<Body> {
 
 /// Waits for the answer to be written, then takes the socket out of hyper and tokio, and
 /// what was read behind the handshake.
-async fn take_socket(upgrade: OnUpgrade) -> Option<(std::net::TcpStream, Bytes)> {
+async fn take_socket(upgrade: OnUpgrade) -> Option<(Plug, Bytes)> {
     let upgraded = match upgrade.await {
         Ok(upgraded) => upgraded,
         Err(error) => {
@@ -321,9 +324,15 @@ async fn take_socket(upgrade: OnUpgrade) -> Option<(std::net::TcpStream, Bytes)>
             return None;
         }
     };
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    match parts.io.into_inner().into_std() {
-        Ok(stream) => Some((stream, parts.read_buf)),
+    let (plug, read) = match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => (parts.io.into_inner().unplug(), parts.read_buf),
+        Err(upgraded) => {
+            let parts = upgraded.downcast::<TokioIo<TlsStream<TcpStream>>>().ok()?;
+            (parts.io.into_inner().unplug(), parts.read_buf)
+        }
+    };
+    match plug {
+        Ok(plug) => Some((plug, read)),
         Err(error) => {
             tracing::warn!(%error, "a socket could not be handed over");
             None

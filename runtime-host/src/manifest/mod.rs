@@ -6,6 +6,7 @@
 //! an unknown key is refused. Values of variables and the runtime configuration file
 //! are in [`variables`] and [`runtime`].
 
+pub mod carried;
 mod component;
 pub(crate) mod document;
 pub mod runtime;

@@ -3,11 +3,11 @@
 use super::Limits;
 use super::body::{Body, Fed, push_end};
 use super::outbox::{GATHER, Outbox};
+use super::stream::Stream;
 use super::timer::{Tick, Wheel, ticks};
 use crate::hub::{ConnectionKey, Hub, Logs, Piece, RoomKey};
 use crate::metrics::tally::{self, Figure};
 use bytes::Bytes;
-use mio::net::TcpStream;
 use slab::Slab;
 use sschat_protocol::streaming::Streaming;
 use sschat_protocol::websocket::Decoder;
@@ -37,7 +37,7 @@ pub(super) enum Phase {
 }
 
 pub(super) struct Connection {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Stream,
     pub(super) decoder: Decoder,
     /// Where it is the body of an HTTP response, and no WebSocket.
     pub(super) body: Option<Box<Body>>,
@@ -65,7 +65,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, decoder: Decoder, now: Tick, wide: bool) -> Self {
+    pub(super) fn new(stream: Stream, decoder: Decoder, now: Tick, wide: bool) -> Self {
         Self {
             stream,
             decoder,
@@ -168,13 +168,19 @@ impl Connection {
         if self.held {
             return Ok(());
         }
+        self.stream.flush()?;
         if let Some(outbox) = &mut self.outbox {
-            outbox.write(&self.stream)?;
+            outbox.write(&mut self.stream)?;
             if outbox.bytes() == 0 {
                 self.outbox = None;
             }
         }
         Ok(())
+    }
+
+    /// Whether the socket has everything.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.outbox.is_none() && self.stream.is_flushed()
     }
 
     /// Gives up everything unsent and queues its end instead.

@@ -53,6 +53,7 @@ impl<A: Application> Shard<A> {
                         self.ignore(key, read);
                         continue;
                     }
+                    let to_end = to_end || connection.stream.reads_short();
                     let mut buffer = std::mem::take(&mut self.buffer);
                     let took_all = self.consume(key, &mut buffer[..read]);
                     self.buffer = buffer;

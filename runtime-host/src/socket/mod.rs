@@ -8,6 +8,7 @@
 //! Absent on purpose: policy, rooms' names, JSON. What a message means is the
 //! application's affair; what a connection is owed, the [`crate::hub::Hub`]'s.
 
+mod adopt;
 mod body;
 mod connection;
 mod drain;
@@ -15,6 +16,7 @@ mod inbound;
 mod mailbox;
 mod outbox;
 mod shard;
+mod stream;
 mod timer;
 
 pub use body::Fed;
@@ -31,6 +33,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use tokio_rustls::rustls::ServerConnection;
 
 /// Bounds of every connection.
 #[derive(Debug, Clone)]
@@ -92,9 +95,12 @@ pub trait Application: 'static {
     fn tick(&mut self, turn: &mut Turn<'_>);
 }
 
+/// What a connection is made on: its socket, and its TLS session where it has one.
+pub type Plug = (TcpStream, Option<Box<ServerConnection>>);
+
 /// What is put into a shard's mailbox.
 pub(crate) enum Letter<A: Application> {
-    Adopt(TcpStream, Bytes, A::Opening),
+    Adopt(Plug, Bytes, A::Opening),
     Command(A::Command),
     /// Close every connection within this time, spread evenly, then end.
     Drain(Duration),
@@ -220,11 +226,11 @@ fn pin(core: Option<usize>) {
 impl<A: Application> Shards<A> {
     /// Gives an upgraded connection to the shard with the fewest. `read` is what was
     /// read from it beyond its handshake; for a body, the request's own, as the peer's first message.
-    pub fn adopt(&self, stream: TcpStream, read: Bytes, opening: A::Opening) {
+    pub fn adopt(&self, plug: Plug, read: Bytes, opening: A::Opening) {
         let emptiest = self.handles.iter().min_by_key(|shard| shard.connections());
         if let Some(shard) = emptiest {
             shard.connections.fetch_add(1, Ordering::Relaxed);
-            let letter = Letter::Adopt(stream, read, opening);
+            let letter = Letter::Adopt(plug, read, opening);
             shard.mailbox.post(letter, Pace::Bulk);
         }
     }

@@ -1,20 +1,18 @@
 //! The event loop of a shard.
 
-use super::body::Body;
-use super::connection::{CATCHING_UP, Connection, Connections, Phase, Turn};
+use super::connection::{CATCHING_UP, Connections, Phase, Turn};
 use super::inbound::READ_BUFFER;
 use super::mailbox::Mailbox;
 use super::timer::{Due, Tick, ticks};
-use super::{Application, Flow, Letter, Limits};
+use super::{Application, Letter, Limits};
 use crate::hub::{ConnectionKey, Hub};
 use crate::metrics::tally::{self, Figure};
-use bytes::Bytes;
-use mio::{Events, Interest, Token};
+use mio::{Events, Token};
 use sschat_protocol::close;
 use sschat_protocol::websocket::deflate::Inflater;
-use sschat_protocol::websocket::{Decoder, Opcode, push_frame};
+use sschat_protocol::websocket::{Opcode, push_frame};
 use std::io;
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -163,52 +161,14 @@ impl<A: Application> Shard<A> {
             Letter::Command(command) => {
                 self.turn(|application, turn| application.command(command, turn));
             }
-            Letter::Adopt(stream, read, opening) => {
-                if let Err(error) = self.adopt(stream, read, opening) {
+            Letter::Adopt(plug, read, opening) => {
+                if let Err(error) = self.adopt(plug, read, opening) {
                     tracing::warn!(%error, "a connection could not be taken over");
                     self.count.fetch_sub(1, Ordering::Relaxed);
                 }
             }
             Letter::Drain(within) => self.drain(within),
         }
-    }
-
-    fn adopt(&mut self, stream: TcpStream, read: Bytes, opening: A::Opening) -> io::Result<()> {
-        stream.set_nonblocking(true)?;
-        let mut stream = mio::net::TcpStream::from_std(stream);
-        let entry = self.connections.slab.vacant_entry();
-        let key = entry.key() as ConnectionKey;
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        self.poll
-            .registry()
-            .register(&mut stream, Token(key as usize), interest)?;
-        let wide = A::is_wide(&opening);
-        let decoder = match A::deflates(&opening) {
-            true => Decoder::new().with_deflate(),
-            false => Decoder::new(),
-        };
-        let now = self.connections.now;
-        let mut connection = Connection::new(stream, decoder, now, wide);
-        let streaming = A::streaming(&opening);
-        connection.body = streaming.map(|streaming| Box::new(Body::new(streaming)));
-        entry.insert(connection);
-        if streaming.is_none() {
-            let ping = ticks(self.connections.limits.ping);
-            self.connections.set_timer(key, now + ping);
-        }
-        let flow = self.turn(|application, turn| application.opened(key, opening, turn));
-        if let Some(connection) = self.connections.get(key) {
-            connection.paused = flow == Flow::Pause;
-        }
-        if streaming.is_some() {
-            self.turn(|_, turn| turn.feed(key, read));
-        } else if !read.is_empty() {
-            self.consume(key, &mut read.to_vec());
-        }
-        if let Some(over) = self.drain {
-            self.drain_one(key, over);
-        }
-        Ok(())
     }
 
     /// Connections whose pause, hold or life ended go on from where they stopped.
@@ -358,7 +318,7 @@ impl<A: Application> Shard<A> {
         if connection.flush().is_err() {
             return self.remove(key);
         }
-        if connection.outbox.is_none() && !self.hub.owes(key) {
+        if connection.is_flushed() && !self.hub.owes(key) {
             match connection.phase {
                 Phase::Ending => self.remove(key),
                 // Closing with input unread would reset the connection and take the close

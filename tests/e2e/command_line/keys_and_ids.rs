@@ -177,10 +177,6 @@ async fn refusals_say_what_to_do_next() {
         let down = terminal.run(&down).await;
         down.refused(3, &["http://127.0.0.1:9 can't be reached", "sschat up"]);
     }
-    let tls = terminal
-        .run(&["status", "--url", "https://127.0.0.1"])
-        .await;
-    tls.refused(2, &["http:// only"]);
     terminal
         .run(&["status", "--url", "nonsense"])
         .await

@@ -1,17 +1,13 @@
 //! A connection of the seed's protocol (`/websocket/polling`), for one user.
 
 use super::client::{percent_encoded, unreachable};
+use super::dial::{Line, PATIENCE, dial};
 use super::shown::visible;
 use super::target::{Login, Target};
 use super::{Failure, UserArgs};
 use serde_json::{Value, json};
-use std::net::{TcpStream, ToSocketAddrs};
-use std::time::Duration;
 use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{Error, HandshakeError, Message, WebSocket};
-
-/// How long the host has to answer a command.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The largest message that is taken: some times what a host lets pass unless it is told otherwise.
 const MESSAGE_LIMIT: usize = 16 << 20;
@@ -21,7 +17,7 @@ const FENCE: &[u8] = b"sschat";
 
 /// A logged in connection.
 pub(super) struct Chat {
-    socket: WebSocket<TcpStream>,
+    socket: WebSocket<Line>,
     url: String,
     /// The rooms that the user hears.
     pub(super) rooms: Vec<String>,
@@ -39,13 +35,14 @@ impl Chat {
         target: &Target,
         (login, app): &(Login, Option<String>),
     ) -> Result<Self, Failure> {
-        let authority = target.url.trim_start_matches("http://");
-        let mut request = format!("ws://{authority}/websocket/polling");
+        // Both schemes of HTTP have theirs of WebSockets: http and ws, https and wss.
+        let rest = target.url.trim_start_matches("http");
+        let mut request = format!("ws{rest}/websocket/polling");
         if let Some(app) = app {
             request.push_str("?app=");
             request.push_str(&percent_encoded(app));
         }
-        let stream = connect(target)?;
+        let stream = dial(target)?;
         let config = WebSocketConfig::default().max_message_size(Some(MESSAGE_LIMIT));
         let shaken = tungstenite::client::client_with_config(request, stream, Some(config));
         let (socket, _) = shaken.map_err(|error| match error {
@@ -185,35 +182,6 @@ impl Chat {
             error => Failure::Unreachable(format!("the connection to {} ended: {error}", self.url)),
         }
     }
-}
-
-fn connect(target: &Target) -> Result<TcpStream, Failure> {
-    let failed = |error: &dyn std::fmt::Display| unreachable(&target.url, error);
-    let rest = target.url.trim_start_matches("http://");
-    let authority = rest.split('/').next().unwrap_or(rest);
-    let port = authority.rsplit_once(':').map(|(_, port)| port);
-    let has_port = port.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
-    let authority = match has_port {
-        true => authority.to_owned(),
-        false => format!("{authority}:80"),
-    };
-    let addresses = authority
-        .to_socket_addrs()
-        .map_err(|error| failed(&error))?;
-    let mut last = failed(&"the name has no address");
-    for address in addresses {
-        let connected = TcpStream::connect_timeout(&address, PATIENCE).and_then(|stream| {
-            stream.set_nodelay(true)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            stream.set_write_timeout(Some(PATIENCE))?;
-            Ok(stream)
-        });
-        match connected {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = failed(&error),
-        }
-    }
-    Err(last)
 }
 
 /// A refusal in a line.

@@ -44,7 +44,12 @@ impl Client {
     }
 
     fn with(target: Target, with_key: bool) -> Self {
+        let tls = match target.url.starts_with("https:") {
+            true => super::dial::for_rest(),
+            false => ureq::tls::TlsConfig::default(),
+        };
         let config = ureq::Agent::config_builder()
+            .tls_config(tls)
             .timeout_global(Some(PATIENCE))
             .http_status_as_error(false)
             // A redirect would take the key to another host.

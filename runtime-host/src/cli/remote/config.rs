@@ -1,5 +1,6 @@
 //! `sschat config`: the profiles of this user.
 
+use super::Failure;
 use super::profiles::{self, Profiles};
 use super::shown::{note, print, print_json, table};
 use clap::{Args, Subcommand};
@@ -48,6 +49,8 @@ pub enum ConfigCommand {
         /// Its name.
         name: String,
     },
+    /// Print a configuration file of `sschat up` with every key, what it does and its default.
+    Example,
     /// Remove a profile.
     Remove {
         /// Its name.
@@ -63,9 +66,15 @@ pub(super) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
             false => print(&format!("{}\n", file.display())),
         };
     }
+    if matches!(args.command, ConfigCommand::Example) {
+        let text = crate::cli::file::example();
+        return print(&text.map_err(Failure::Usage)?);
+    }
     let mut profiles = Profiles::read(&file)?;
     match &args.command {
-        ConfigCommand::Path | ConfigCommand::Show => return show(&profiles, args.json),
+        ConfigCommand::Path | ConfigCommand::Example | ConfigCommand::Show => {
+            return show(&profiles, args.json);
+        }
         ConfigCommand::Set {
             name,
             url,

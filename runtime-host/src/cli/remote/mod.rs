@@ -8,6 +8,7 @@
 mod chat;
 mod client;
 mod config;
+mod dial;
 mod failure;
 mod history;
 mod ids;

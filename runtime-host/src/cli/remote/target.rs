@@ -217,15 +217,14 @@ impl Target {
 }
 
 fn checked_url(url: &str) -> Result<String, Failure> {
-    let rest = url.strip_prefix("http://");
+    let rest = url
+        .strip_prefix("http://")
+        .or_else(|| url.strip_prefix("https://"));
     let authority = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
     match authority {
         Some(authority) if !authority.is_empty() && !url.contains(['?', '#', '@', ' ']) => {
             Ok(url.trim_end_matches('/').to_owned())
         }
-        None if url.starts_with("https://") => Err(Failure::Usage(format!(
-            "{url}: this program speaks http:// only; ask a host behind TLS through a tunnel or on its own machine"
-        ))),
         _ => Err(Failure::Usage(format!(
             "{url:?} is no address of a host; write it like {DEFAULT_URL}"
         ))),
@@ -250,8 +249,7 @@ mod tests {
         for wrong in ["a.test", "http://", "http://a b", "http://u@h", "ws://a"] {
             assert!(checked_url(wrong).is_err(), "{wrong}");
         }
-        let told = checked_url("https://a.test").unwrap_err().to_string();
-        assert!(told.contains("http:// only"), "{told}");
+        assert_eq!(checked_url("https://a.test").unwrap(), "https://a.test");
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl Options {
 
     /// Adds arguments after `up`.
     pub fn args(self, arguments: &[&str]) -> Self {
-        arguments.iter().fold(self, |it, argument| it.arg(argument))
+        arguments.iter().fold(self, Self::arg)
     }
 
     /// Sets an environment variable.

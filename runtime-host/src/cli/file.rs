@@ -6,6 +6,7 @@
 use super::{Cli, Command};
 use crate::manifest::document::unknown;
 use crate::manifest::variables::ENVIRONMENT_PREFIX;
+use clap::builder::PossibleValue;
 use clap::builder::styling::Styles;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches};
@@ -223,7 +224,7 @@ pub(super) fn example() -> Result<String, String> {
         let possible: Vec<_> = option.get_possible_values();
         let switch = matches!(option.get_action(), ArgAction::SetTrue) || key == "compression";
         if !possible.is_empty() && !switch {
-            let names: Vec<&str> = possible.iter().map(|it| it.get_name()).collect();
+            let names: Vec<&str> = possible.iter().map(PossibleValue::get_name).collect();
             let _ = writeln!(text, "# One of: {}.", names.join(", "));
         }
         let default = option.get_default_values().first();

@@ -20,6 +20,7 @@ mod layering;
 mod lifecycle;
 mod live_changes;
 mod metrics;
+mod moving;
 mod openapi;
 mod packages;
 mod page;

@@ -13,6 +13,7 @@ mod log;
 mod pack;
 pub mod remote;
 mod shell;
+mod transfer;
 mod up;
 
 pub use build::BuildError;
@@ -21,6 +22,7 @@ pub use explain::ExplainArgs;
 pub use pack::{PackArgs, UnpackArgs};
 pub use remote::{Failure, HostArgs, Remote};
 pub use shell::{CompletionsArgs, ManArgs};
+pub use transfer::{ExportArgs, ImportArgs, StateArgs};
 
 use crate::bench::Bench;
 use crate::manifest::settings::{BrokerKind, HistoryKind, HostRole, parse_duration, parse_size};
@@ -56,6 +58,11 @@ pub enum Command {
     Pack(PackArgs),
     /// Write the application that this program carries to a folder.
     Unpack(UnpackArgs),
+    /// Write all state to a file: of a database as it is at one moment, while a host goes on writing to it. What
+    /// rooms keep of what was said is not in it.
+    Export(ExportArgs),
+    /// Put what was exported into a store, of the same kind or another. No host may have the database open.
+    Import(ImportArgs),
     /// Measure a running host.
     Bench(Bench),
     /// Say how a decision of a running host comes about.
@@ -271,6 +278,8 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Pack(args) => pack::pack(&args),
         Command::Unpack(args) => pack::unpack(&args),
+        Command::Export(args) => transfer::export(&args),
+        Command::Import(args) => transfer::import(&args),
         Command::Bench(bench) => bench.run(),
         Command::Explain(args) => explain::run(&args),
         Command::Remote(remote) => remote.run(),

@@ -13,6 +13,7 @@ mod limits;
 mod listeners;
 pub mod redis;
 pub mod sqlite;
+pub mod transfer;
 
 use bytes::Bytes;
 use futures::future::{BoxFuture, Shared};

@@ -37,6 +37,7 @@ mod reads;
 mod shared;
 mod space;
 mod swap;
+pub(crate) mod transfer;
 mod writer;
 
 pub use inspect::{Inspection, inspect};

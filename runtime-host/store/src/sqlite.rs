@@ -15,6 +15,7 @@ mod connection;
 mod readers;
 mod shared;
 mod space;
+pub(crate) mod transfer;
 mod writer;
 
 pub use connection::OpenError;

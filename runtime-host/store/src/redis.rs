@@ -25,8 +25,7 @@
 //! removal can be undone that way. [`inspect`] says what it finds.
 //!
 //! Absent on purpose: expiry, prefixes, scripts that write (the tracking would report them
-//! back), Redis Cluster (one batch is one transaction, over any keys) and Sentinel
-//! (the client library speaks it, so that it would be one more way to make a [`link`]).
+//! back) and Redis Cluster (one batch is one transaction, over any keys).
 
 mod feed;
 mod inspect;

@@ -12,12 +12,13 @@ pub use error::ConfigError;
 use crate::cli::UpArgs;
 use crate::http::tls::TlsFiles;
 use crate::http::upgrade::Origins;
-use crate::http::{self, Proxies};
+use crate::http::{self, Proxies, Rates};
 use crate::manifest::Settings;
 use crate::manifest::settings::{BrokerKind, HistoryKind, HostRole};
 use crate::manifest::variables::Values;
 use crate::wasm::rest::RestLimits;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -228,6 +229,10 @@ fn http_limits(args: &UpArgs, settings: &Settings, message: usize) -> http::Limi
         connections: CONNECTIONS,
         message,
         body: body.unwrap_or(BODY_LIMIT),
+        rates: Rates {
+            registrations: NonZeroU32::new(args.registrations_per_minute),
+            calls: NonZeroU32::new(args.calls_per_second),
+        },
         proxies: Proxies {
             protocol: args.proxy_protocol,
             trusted: args.trusted_proxy.clone(),

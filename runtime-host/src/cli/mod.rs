@@ -158,6 +158,12 @@ pub struct UpArgs {
     /// A proxy, or a network of them (10.0.0.0/8), whose X-Forwarded-For names the client. Repeatable.
     #[arg(long, env = "SSCHAT_TRUSTED_PROXY", value_delimiter = ',', value_parser = parse_net)]
     pub trusted_proxy: Vec<IpNet>,
+    /// Registrations of one address in a minute, on this host; 0 for no bound. Programs on this machine are not counted.
+    #[arg(long, env = "SSCHAT_REGISTRATIONS_PER_MINUTE", default_value_t = 20)]
+    pub registrations_per_minute: u32,
+    /// Calls under one API key in a second, on this host; 0 for no bound.
+    #[arg(long, env = "SSCHAT_CALLS_PER_SECOND", default_value_t = 0)]
+    pub calls_per_second: u32,
     /// The address to serve /metrics on, and nothing else. Without it programs on this
     /// machine find /metrics at --listen, unless they come through a proxy.
     #[arg(long, env = "SSCHAT_METRICS_LISTEN")]

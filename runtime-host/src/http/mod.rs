@@ -14,6 +14,7 @@ mod inbound;
 mod listener;
 pub mod metrics;
 mod origin;
+mod pace;
 pub mod policies;
 mod reply;
 pub mod rooms;
@@ -29,6 +30,7 @@ mod wire;
 
 pub use listener::{Bound, ListenError};
 pub use origin::Proxies;
+pub use pace::Rates;
 
 use crate::wasm::rest::RestComponent;
 use body::Body;
@@ -37,6 +39,7 @@ use futures::future::BoxFuture;
 use http::{Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use inbound::Inbound;
+use pace::Paces;
 use rooms::{Asked, Deletion};
 use router::{RouteError, Router};
 use std::collections::BTreeMap;
@@ -58,6 +61,8 @@ pub struct Limits {
     pub message: usize,
     /// The most bytes of a request's body.
     pub body: u64,
+    /// How often one client may ask.
+    pub rates: Rates,
     /// Proxies that are believed.
     pub proxies: Proxies,
     /// How long a request's head may take, then the first 64 KiB of its body and each
@@ -127,6 +132,7 @@ pub struct Server {
     sockets: bool,
     forwards: Vec<Forward>,
     limits: Limits,
+    paces: Paces,
     inbound: Inbound,
     upgrades: Upgrades,
     streams: Streams,
@@ -163,6 +169,7 @@ impl Server {
                 Arc::clone(&parts.adopt),
                 parts.relay,
             ),
+            paces: Paces::new(parts.limits.rates),
             limits: parts.limits,
             upgrades: Upgrades {
                 origins: parts.origins,
@@ -222,6 +229,9 @@ impl Server {
         }
         if let Some(response) = self.local_metrics(&request, remote) {
             return response;
+        }
+        if let Some(refusal) = self.paces.refuses(&request, remote) {
+            return refusal;
         }
         if path == policies::EXPLAIN {
             return self.policies.explain(&request).await;

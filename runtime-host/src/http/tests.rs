@@ -152,6 +152,7 @@ fn start(debug_endpoints: bool, readiness: Result<(), String>) -> Running {
             connections: 8,
             body: 1_024,
             message: 256,
+            rates: Rates::default(),
             proxies: Proxies::default(),
             head: HEAD_TIMEOUT,
         },

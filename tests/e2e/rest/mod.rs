@@ -2,6 +2,7 @@
 
 mod access;
 pub(crate) mod conversation;
+mod rates;
 mod volume;
 
 use serde_json::Value;

@@ -8,7 +8,7 @@ use crate::latency::Latency;
 use crate::listeners::Listeners;
 use crate::{BATCH_BYTES_LIMIT, Change, StoreError};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 
@@ -16,8 +16,8 @@ use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 /// two batches of the largest size.
 const QUEUE_BYTES: usize = 2 * BATCH_BYTES_LIMIT + (1 << 20);
 
-/// How long a call waits for the connection to be there before it fails: most
-/// interruptions are over sooner.
+/// How long calls wait for a connection that was lost before they fail: most interruptions are over sooner. It counts from
+/// the loss, so that whoever comes later is told at once, and nobody waits behind others who wait in vain.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The number of the one key space in the cache.
@@ -29,6 +29,10 @@ pub(super) struct State {
     pub(super) link: Option<Arc<Link>>,
     /// Never without a link.
     pub(super) proven: bool,
+    /// Since when there is no link.
+    lost: Option<Instant>,
+    /// Since when none is proven.
+    doubted: Option<Instant>,
     closed: bool,
 }
 
@@ -74,26 +78,33 @@ impl Shared {
 
     /// The connection, waited for a moment where it is being made.
     pub(super) async fn link(&self) -> Result<Arc<Link>, StoreError> {
-        self.wait_for(|state| state.link.is_some()).await
+        self.wait_for(|state| (state.link.is_some(), state.lost))
+            .await
     }
 
     /// The same, once its feed is proven.
     pub(super) async fn proven_link(&self) -> Result<Arc<Link>, StoreError> {
-        self.wait_for(|state| state.proven).await
+        self.wait_for(|state| (state.proven, state.doubted)).await
     }
 
-    async fn wait_for(&self, wanted: impl Fn(&State) -> bool) -> Result<Arc<Link>, StoreError> {
-        {
+    /// `wanted`: whether it is, or since when it is not.
+    async fn wait_for(
+        &self,
+        wanted: impl Fn(&State) -> (bool, Option<Instant>),
+    ) -> Result<Arc<Link>, StoreError> {
+        let patience = {
             let state = self.state.borrow();
+            let (is, since) = wanted(&state);
             if let Some(link) = &state.link
-                && wanted(&state)
+                && is
             {
                 return Ok(Arc::clone(link));
             }
-        }
+            since.map_or(PATIENCE, |since| PATIENCE.saturating_sub(since.elapsed()))
+        };
         let mut state = self.state.subscribe();
-        let found = state.wait_for(|state| state.closed || wanted(state));
-        match tokio::time::timeout(PATIENCE, found).await {
+        let found = state.wait_for(|state| state.closed || wanted(state).0);
+        match tokio::time::timeout(patience, found).await {
             Ok(Ok(state)) => state.link.clone().ok_or_else(|| self.closed()),
             _ => Err(self.unavailable("it can't be reached")),
         }
@@ -110,6 +121,7 @@ impl Shared {
             if !state.closed {
                 state.link = Some(Arc::clone(link));
                 state.proven = true;
+                (state.lost, state.doubted) = (None, None);
             }
             true
         });
@@ -118,13 +130,19 @@ impl Shared {
     /// The feed is in doubt; commands may still find their way.
     pub(super) fn doubt(&self) {
         self.lease.revoke();
-        self.state.send_modify(|state| state.proven = false);
+        self.state.send_modify(|state| {
+            state.proven = false;
+            state.doubted.get_or_insert_with(Instant::now);
+        });
         self.lose();
     }
 
     /// The link is gone.
     pub(super) fn cut(&self) {
-        self.state.send_modify(|state| state.link = None);
+        self.state.send_modify(|state| {
+            state.link = None;
+            state.lost.get_or_insert_with(Instant::now);
+        });
         self.doubt();
     }
 
